@@ -1,0 +1,59 @@
+# All of it runs in the product's own world (tests/world): Debian 13, its Python, its tools. A machine needs
+# Debian 12 or 13, root, and the way to a Debian mirror and PyPI; what else is missing, image/build installs.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+WORLD := tests/world
+# One cache for each tool, below build/, so that the sources stay clean.
+PYTEST := python3 -m pytest -o cache_dir=build/pytest_cache
+RUFF := RUFF_CACHE_DIR=build/ruff_cache ruff
+MYPY := mypy --strict --cache-dir=build/mypy_cache
+SOURCES := appliance tests
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: rootfs
+rootfs: ## build the product's root file system (build/rootfs); nothing to do costs a fifth of a second
+	@image/build rootfs
+
+.PHONY: devroot
+devroot: ## the same with the test tools (build/devroot)
+	@image/build devroot
+
+.PHONY: check
+check: ## lint, types and unit tests, in seconds
+	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
+	$(MYPY) appliance tests/lab; $(PYTEST) -q tests/unit'
+
+.PHONY: test
+test: ## everything: check, and all labs with booted boxes
+	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
+	$(MYPY) appliance tests/lab; $(PYTEST) tests'
+
+.PHONY: test-lab
+test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
+	@$(if $(LAB),,$(error which lab? make test-lab LAB=harness))$(WORLD) $(PYTEST) -q tests/labs/test_$(subst -,_,$(LAB)).py
+
+.PHONY: golden
+golden: ## rewrite the expected outputs of the cases; then read the diff
+	@$(WORLD) $(PYTEST) -q tests/unit --golden
+
+.PHONY: demo
+demo: ## a box, a branch, a laptop and an office host, live (DEMO_SECONDS=30 stops by itself)
+	@$(WORLD) python3 -m tests.demo
+
+.PHONY: bench
+bench: ## measure beside wg-quick and wg syncconf; writes build/bench.json
+	@$(WORLD) python3 -m tests.bench
+
+.PHONY: run
+run: ## the product's own command line: make run ARGS="check office.yaml" (any path of this machine)
+	@$(WORLD) --files appliance $(ARGS)
+
+.PHONY: clean
+clean: ## remove build/
+	@rm -rf --one-file-system build

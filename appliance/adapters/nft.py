@@ -1,0 +1,100 @@
+"""Our nft table, through libnftables (libnftables-json(5) not needed: the text that is shown is the text that runs).
+
+Whether the table still is what was loaded is judged by listing it: the listing that stood right after loading is kept
+by digest in /run, and any change by hand changes the listing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import nftables
+
+from appliance.adapters.errors import Refused
+from appliance.adapters.files import write_whole
+
+TABLE = "inet appliance"
+CLOSED = Path("/usr/lib/appliance/closed.nft")
+STATE = Path("/run/appliance/ruleset.json")
+
+_FLOW_OFFLOAD_PROBE = """
+table inet appliance_probe {
+    flowtable probe { hook ingress priority 0; }
+    chain forward { type filter hook forward priority 0; ct state established flow add @probe; }
+}
+"""
+
+
+class Nft:
+    """One libnftables context. `state` remembers what was loaded, in a folder that a reboot empties."""
+
+    def __init__(self, state: Path = STATE) -> None:
+        self.state = state
+        self.nft = nftables.Nftables()
+        self.nft.set_stateless_output(True)
+
+    def read(self) -> str:
+        """The text of our table as it was loaded, "" when there is none or it is not as it was loaded."""
+        try:
+            state = json.loads(self.state.read_text())
+        except (OSError, ValueError):
+            return ""
+        return str(state["text"]) if state["listing"] == self._listing() else ""
+
+    def load(self, text: str) -> None:
+        """Replaces the table in one transaction; "" loads the one that lets nothing through. Raises Refused."""
+        closed = "" if text else CLOSED.read_text()
+        code, _, error = self.nft.cmd(text or closed)
+        if code:
+            raise Refused(f"the kernel refused the firewall: {_first(error)}; the one before stands")
+        state = json.dumps({"text": text, "listing": self._listing()})
+        self.state.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_whole(self.state, state.encode(), 0o600)
+        _give_back_memory()
+
+    def check(self, text: str) -> None:
+        """Has the kernel judge the text without using it. Raises Refused."""
+        self.nft.set_dry_run(True)
+        try:
+            code, _, error = self.nft.cmd(text)
+        finally:
+            self.nft.set_dry_run(False)
+        _give_back_memory()
+        if code:
+            raise Refused(f"the kernel would refuse the firewall: {_first(error)}")
+
+    def counters(self) -> dict[str, int]:
+        """Packets of our named counters, by name."""
+        self.nft.set_stateless_output(False)
+        try:
+            _, output, _ = self.nft.cmd(f"list counters table {TABLE}")
+        finally:
+            self.nft.set_stateless_output(True)
+        return {name: int(count) for name, count in re.findall(r"counter (\w+) \{\s+packets (\d+)", output)}
+
+    def flow_offload(self) -> bool:
+        """Whether the kernel has flow tables (CONFIG_NF_FLOW_TABLE_INET): asked with a dry run."""
+        self.nft.set_dry_run(True)
+        try:
+            code, _, _ = self.nft.cmd(_FLOW_OFFLOAD_PROBE)
+        finally:
+            self.nft.set_dry_run(False)
+        return code == 0
+
+    def _listing(self) -> str:
+        code, output, _ = self.nft.cmd(f"list table {TABLE}")
+        return hashlib.sha256(output.encode()).hexdigest() if code == 0 else ""
+
+
+def _first(error: str) -> str:
+    lines = [line.strip() for line in error.splitlines() if line.strip() and not set(line.strip()) <= set("^~ ")]
+    return "; ".join(lines[:2]) or "no reason given"
+
+
+def _give_back_memory() -> None:
+    """A large ruleset leaves megabytes of freed heap behind in libnftables; malloc_trim(3) returns them."""
+    ctypes.CDLL(None).malloc_trim(0)

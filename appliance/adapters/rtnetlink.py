@@ -1,0 +1,273 @@
+"""Links, addresses, routes and rules, through rtnetlink(7).
+
+Reads everything, changes only what it is told to; what is ours is decided by the protocol number that our routes and
+rules carry (core/state.py). IPv6 routes without a metric get 1024 from the kernel (net/ipv6/route.c, IP6_RT_PRIO_USER),
+and IPv6 blackholes sit on lo; both are taken back when reading, so that what was asked for compares equal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from appliance.adapters import lean_pyroute2, netlink_batch  # noqa: F401  (lean_pyroute2 before pyroute2)
+from appliance.adapters.errors import Refused
+from appliance.core.state import PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
+from appliance.core.steps import route_text, rule_text
+from pyroute2.iproute.linux import IPBatch, IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl import rt_type
+
+IFF_UP = 0x1
+IFF_LOWER_UP = 0x10000
+IPV6_DEFAULT_METRIC = 1024
+RTN_BLACKHOLE = rt_type["blackhole"]
+RTN_UNICAST = rt_type["unicast"]
+FRA_INVERT = 0x2
+FR_ACT_TO_TBL = 1
+
+
+@contextlib.contextmanager
+def _refusal(what: str, *harmless: int) -> Iterator[None]:
+    """Turns the kernel's errno into a sentence; the errnos in `harmless` mean that it is already as wanted."""
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code not in harmless:
+            raise Refused(f"the kernel refused to {what}: {_reason(error.code)}") from None
+
+
+def _reason(code: int) -> str:
+    return {
+        errno.EPERM: "no permission; this needs CAP_NET_ADMIN",
+        errno.ENODEV: "the device does not exist",
+        errno.ENETUNREACH: "its gateway is not reachable through any of the device's addresses",
+    }.get(code, errno.errorcode.get(code, str(code)))
+
+
+class RtNetlink:
+    """One rtnetlink socket. `close` it when done."""
+
+    def __init__(self) -> None:
+        self.socket = IPRoute()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def links(self) -> dict[str, ObservedLink]:
+        """Every interface but the loopback, with its addresses."""
+        names: dict[int, str] = {}
+        addresses: dict[int, set[str]] = {}
+        for message in self.socket.get_addr():
+            # On a point-to-point link IFA_ADDRESS is the other end; IFA_LOCAL is ours (rtnetlink(7)).
+            text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            addresses.setdefault(message["index"], set()).add(f"{text}/{message['prefixlen']}")
+        found: dict[str, ObservedLink] = {}
+        for message in self.socket.get_links():
+            name = names[message["index"]] = message.get_attr("IFLA_IFNAME")
+            if name == "lo":
+                continue
+            info = message.get_attr("IFLA_LINKINFO")
+            found[name] = ObservedLink(
+                device=name,
+                kind=(info.get_attr("IFLA_INFO_KIND") if info else None) or "",
+                up=bool(message["flags"] & IFF_UP),
+                carrier=bool(message["flags"] & IFF_LOWER_UP),
+                mtu=message.get_attr("IFLA_MTU"),
+                alias=message.get_attr("IFLA_IFALIAS") or "",
+                addresses=frozenset(addresses.get(message["index"], ())),
+            )
+        return found
+
+    def routes(self) -> tuple[frozenset[Route], tuple[DefaultRoute, ...]]:
+        """Our routes of all tables, and the default routes of the main table that are not ours."""
+        names = self._names()
+        ours: set[Route] = set()
+        defaults: list[DefaultRoute] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for message in self.socket.get_routes(family=family, proto=PROTOCOL):
+                if message["proto"] == PROTOCOL:
+                    ours.add(_route(message, names))
+            for message in self.socket.get_routes(family=family, table=254, dst_len=0):
+                gateway = message.get_attr("RTA_GATEWAY")
+                if message["dst_len"] == 0 and message["proto"] != PROTOCOL and gateway:
+                    device = names.get(message.get_attr("RTA_OIF"), "")
+                    defaults.append(DefaultRoute(device, gateway, message.get_attr("RTA_PRIORITY") or 0))
+        return frozenset(ours), tuple(defaults)
+
+    def rules(self) -> frozenset[Rule]:
+        """Our policy routing rules."""
+        found = set()
+        for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+            for message in self.socket.get_rules(family=family):
+                if message.get_attr("FRA_PROTOCOL") == PROTOCOL:
+                    found.add(_rule(message, number))
+        return frozenset(found)
+
+    def _names(self) -> dict[int, str]:
+        return {message["index"]: message.get_attr("IFLA_IFNAME") for message in self.socket.get_links()}
+
+    def _index(self, device: str) -> int:
+        try:
+            return socket.if_nametoindex(device)
+        except OSError:
+            raise Refused(f"the device {device} does not exist") from None
+
+    # -- links and addresses ------------------------------------------------------------------------------------------
+
+    def add_wireguard(self, device: str, alias: str) -> None:
+        """A WireGuard interface of the kernel's own."""
+        with _refusal(f"make the WireGuard interface {device}", errno.EEXIST):
+            self.socket.link("add", ifname=device, kind="wireguard")
+        self.set_link(device, alias=alias)
+
+    def delete_link(self, device: str) -> None:
+        with contextlib.suppress(OSError), _refusal(f"delete {device}", errno.ENODEV):
+            self.socket.link("del", index=socket.if_nametoindex(device))
+
+    def set_link(
+        self, device: str, mtu: int | None = None, up: bool | None = None, alias: str | None = None
+    ) -> None:
+        index = self._index(device)
+        with _refusal(f"set up {device}"):
+            if alias is not None:
+                self.socket.link("set", index=index, ifalias=alias)
+            if mtu is not None:
+                self.socket.link("set", index=index, mtu=mtu)
+            if up is not None:
+                self.socket.link("set", index=index, state="up" if up else "down")
+
+    def add_address(self, device: str, address: str) -> None:
+        host, _, length = address.partition("/")
+        # IFA_F_NODAD: nobody else lives on a tunnel, and a tentative address cannot be bound to.
+        flags = {"flags": 0x02} if ":" in host else {}
+        with _refusal(f"add the address {address} to {device}", errno.EEXIST):
+            self.socket.addr("add", index=self._index(device), address=host, prefixlen=int(length), **flags)
+
+    def delete_address(self, device: str, address: str) -> None:
+        host, _, length = address.partition("/")
+        with _refusal(f"delete the address {address} of {device}", errno.EADDRNOTAVAIL):
+            self.socket.addr("del", index=self._index(device), address=host, prefixlen=int(length))
+
+    # -- routes and rules ---------------------------------------------------------------------------------------------
+
+    def add_routes(self, routes: Iterable[Route]) -> None:
+        """All of them in one message to the kernel, replacing what stands at the same place."""
+        self._batch("replace", list(routes), "add")
+
+    def delete_routes(self, routes: Iterable[Route]) -> None:
+        self._batch("del", list(routes), "delete", errno.ESRCH, errno.ENODEV)
+
+    def _batch(self, command: str, routes: list[Route], verb: str, *harmless: int) -> None:
+        """Sends the requests back to back and reads the answers together.
+
+        A thousand round trips through a library would take seconds; a batch takes what the kernel takes. Chunks keep
+        the answers within the socket's receive buffer.
+        """
+        present = {name: index for index, name in self._names().items()}
+        chunk = 200
+        for start in range(0, len(routes), chunk):
+            part = routes[start : start + chunk]
+            batch = IPBatch()
+            sent = []
+            for route in part:
+                if route.device and route.device not in present:
+                    if verb == "delete":
+                        continue
+                    raise Refused(f"the device {route.device} does not exist")
+                batch.route(command, **_request(route, present))
+                sent.append(route)
+            if sent:
+                for route, code in zip(sent, netlink_batch.send(bytes(batch.batch), len(sent)), strict=True):
+                    if code and code not in harmless:
+                        raise Refused(f"the kernel refused to {verb} {route_text(route)}: {_reason(code)}")
+            batch.close()
+
+    def add_rule(self, rule: Rule) -> None:
+        with _refusal(f"add the rule {rule_text(rule)}", errno.EEXIST):
+            self.socket.rule("add", **_rule_request(rule))
+
+    def delete_rule(self, rule: Rule) -> None:
+        with _refusal(f"delete the rule {rule_text(rule)}", errno.ENOENT):
+            self.socket.rule("del", **_rule_request(rule))
+
+
+def _route(message: Any, names: dict[int, str]) -> Route:
+    v6 = message["family"] == socket.AF_INET6
+    destination = message.get_attr("RTA_DST") or ("::" if v6 else "0.0.0.0")
+    metric = message.get_attr("RTA_PRIORITY") or 0
+    metrics = message.get_attr("RTA_METRICS")
+    blackhole = message["type"] == RTN_BLACKHOLE
+    return Route(
+        destination=f"{destination}/{message['dst_len']}",
+        device="" if blackhole else names.get(message.get_attr("RTA_OIF"), ""),
+        table=message.get_attr("RTA_TABLE") or message["table"],
+        gateway=message.get_attr("RTA_GATEWAY"),
+        metric=0 if v6 and metric == IPV6_DEFAULT_METRIC else metric,
+        mtu=metrics.get_attr("RTAX_MTU") if metrics else None,
+    )
+
+
+def _request(route: Route, present: dict[str, int]) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "dst": route.destination,
+        "family": socket.AF_INET6 if route.family == 6 else socket.AF_INET,
+        "table": route.table,
+        "proto": PROTOCOL,
+        "type": "unicast" if route.device else "blackhole",
+    }
+    if route.device:
+        request["oif"] = present[route.device]
+    if route.gateway:
+        request["gateway"] = route.gateway
+    elif route.device:
+        request["scope"] = 253 if route.family == 4 else 0
+    if route.metric:
+        request["priority"] = route.metric
+    if route.mtu:
+        request["metrics"] = {"attrs": [("RTAX_MTU", route.mtu)]}
+    return request
+
+
+def _rule(message: Any, family: int) -> Rule:
+    source = message.get_attr("FRA_SRC")
+    mark = message.get_attr("FRA_FWMARK")
+    suppress = message.get_attr("FRA_SUPPRESS_PREFIXLEN")
+    return Rule(
+        family=family,
+        priority=message.get_attr("FRA_PRIORITY") or 0,
+        table=message.get_attr("FRA_TABLE") or message["table"],
+        mark=mark or None,
+        mask=message.get_attr("FRA_FWMASK") if mark else None,
+        invert=bool(message["flags"] & FRA_INVERT),
+        source=f"{ip_address(source)}/{message['src_len']}" if source else None,
+        suppress_prefix_length=None if suppress in (None, 0xFFFFFFFF, -1) else suppress,
+    )
+
+
+def _rule_request(rule: Rule) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "family": socket.AF_INET6 if rule.family == 6 else socket.AF_INET,
+        "priority": rule.priority,
+        "table": rule.table,
+        "action": FR_ACT_TO_TBL,
+        "protocol": PROTOCOL,
+    }
+    if rule.mark is not None:
+        request["fwmark"] = rule.mark
+        request["fwmask"] = rule.mask or 0xFFFFFFFF
+    if rule.invert:
+        request["flags"] = FRA_INVERT
+    if rule.source:
+        network = ip_network(rule.source)
+        request["src"] = str(network.network_address)
+        request["src_len"] = network.prefixlen
+    if rule.suppress_prefix_length is not None:
+        request["FRA_SUPPRESS_PREFIXLEN"] = rule.suppress_prefix_length
+    return request

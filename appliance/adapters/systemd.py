@@ -1,0 +1,55 @@
+"""Units and networkd, through systemctl and networkctl."""
+
+from __future__ import annotations
+
+import subprocess
+
+from appliance.adapters.errors import Refused
+
+SECONDS = 15.0
+
+
+def _run(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise Refused(f"`{' '.join(command)}` did not end within {SECONDS:.0f} s") from None
+    except FileNotFoundError:
+        raise Refused(f"{command[0]} is not installed") from None
+    if done.returncode:
+        message = " ".join(done.stderr.decode(errors="replace").split()) or f"exit code {done.returncode}"
+        raise Refused(f"`{' '.join(command)}` failed: {message}")
+    return done.stdout.decode(errors="replace")
+
+
+def engine_unit(device: str) -> str:
+    """The unit that runs the userspace engine of a tunnel."""
+    return f"appliance-engine@{device}.service"
+
+
+def start(unit: str) -> None:
+    _run("systemctl", "start", unit)
+
+
+def stop(unit: str) -> None:
+    _run("systemctl", "stop", unit)
+
+
+def running(unit: str) -> bool:
+    """Whether the unit runs or is about to."""
+    try:
+        state = _run("systemctl", "show", "--property=ActiveState", "--value", unit).strip()
+    except Refused:
+        return False
+    return state in ("active", "activating", "reloading")
+
+
+def reload_networkd(devices: tuple[str, ...]) -> None:
+    """networkd sets up again the links whose file changed, and `devices` in any case."""
+    _run("networkctl", "reload")
+    for device in devices:
+        _run("networkctl", "reconfigure", device)
+
+
+def reload_resolved() -> None:
+    _run("systemctl", "try-reload-or-restart", "systemd-resolved.service")

@@ -1,0 +1,62 @@
+"""The command `appliance`: a table of verbs, each in a module of its own that is loaded only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance import __version__
+from appliance.cli.failure import Failure
+
+VERBS = {
+    "check": "reports every problem of an appliance.yaml; needs no root and no network",
+    "plan": "the steps from the running state to a file, and what each one disturbs",
+    "apply": "runs the plan, reads the system back, and makes the file what a boot loads",
+    "status": "uplinks, tunnels and peers, as the system says at this moment",
+    "schema": "prints the JSON Schema of appliance.yaml, for editors",
+    "supervise": "the service; started by systemd",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns its exit code. Failures are one sentence on standard error, never a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verb = words[0] if words and words[0] in VERBS else None
+    parser = _parser(verb)
+    try:
+        options = parser.parse_args(words)
+        run = importlib.import_module(f"appliance.cli.{options.verb}").run
+        return int(run(options))
+    except Failure as failure:
+        print(f"appliance: {failure}", file=sys.stderr)
+        return failure.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) went away; Python would complain once more while closing standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="appliance",
+        description="The office gateway. `appliance VERB --help` explains a verb and shows an example.",
+        epilog="example: appliance check appliance.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"appliance {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, help_text in VERBS.items():
+        if verb not in (None, name):
+            continue
+        entry = verbs.add_parser(name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        entry.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="where the box's files lie")
+        if verb:
+            module = importlib.import_module(f"appliance.cli.{name}")
+            entry.description = module.__doc__
+            module.add_arguments(entry)
+    return parser

@@ -1,0 +1,206 @@
+"""Config and a box's name → Desired: everything that this box should be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from ipaddress import collapse_addresses, ip_network
+
+from appliance.core.check import check
+from appliance.core.document import Document
+from appliance.core.firewall import render, uplink_marks
+from appliance.core.model import Box, Config, Peer
+from appliance.core.networkd import RESOLVED_FILE, network_file, network_path, resolved_file
+from appliance.core.problems import ConfigurationError, Path, Problem
+from appliance.core.state import (
+    MAIN_TABLE,
+    TUNNEL_TABLE,
+    UPLINK_TABLE,
+    Desired,
+    DesiredLink,
+    DesiredPeer,
+    DesiredTunnel,
+    Route,
+    Rule,
+    Ruleset,
+    Uplink,
+    tunnel_device,
+)
+
+TUNNEL_MARK = 0x5700
+"""fwmark of every tunnel's own packets: they take the uplinks, never a tunnel."""
+TUNNEL_MARK_MASK = 0xFFFF
+BLACKHOLE_METRIC = 1_000_000
+"""Behind every tunnel prefix: while a tunnel is away its packets end here and never leave by an uplink."""
+DEFAULTS = ("0.0.0.0/0", "::/0")
+
+PRIORITY_MAIN = 5100
+PRIORITY_MARK = 5250
+PRIORITY_FULL_TUNNEL = 5300
+
+SYSCTLS = {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"}
+
+
+def compile_box(content: bytes, box: str | None) -> Desired:
+    """Bytes of appliance.yaml to what one box should be; raises ConfigurationError with every problem.
+
+    `box` None means the only box of the file.
+    """
+    config, document = check(content)
+    return desired(config, document, _box_name(config, document, box), hashlib.sha256(content).hexdigest())
+
+
+def _box_name(config: Config, document: Document, box: str | None) -> str:
+    if box is None and len(config.boxes) == 1:
+        return next(iter(config.boxes))
+    if box in config.boxes and box is not None:
+        return box
+    names = " or ".join(config.boxes)
+    message = f"this box is {box}, but the file knows only {names}" if box else f"which box this is, is not known: {names}"
+    raise ConfigurationError([Problem(("boxes",), message, document.mark(("boxes",)))])
+
+
+def desired(config: Config, document: Document, name: str, digest: str) -> Desired:
+    """What the box `name` of a checked configuration should be. `digest` names the bytes it was read from."""
+    box = config.boxes[name]
+
+    def line(path: Path) -> int:
+        return document.mark(path).line
+
+    tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
+    uplinks = _uplinks(config, name)
+    uplink_devices = tuple(interface.device for interface in box.interfaces.values())
+    files = {network_path(each): network_file(config, box, each) for each in box.interfaces}
+    files[RESOLVED_FILE] = resolved_file(config, box)
+    return Desired(
+        site=config.site,
+        box=name,
+        digest=digest,
+        links=_links(box),
+        uplinks=uplinks,
+        tunnels=tunnels,
+        routes=tuple(_routes(tunnels)),
+        rules=tuple(_rules(tunnels, uplinks)),
+        files=files,
+        sysctls=dict(SYSCTLS),
+        ruleset=Ruleset(render(config, name, line), render(config, name, line, offload=True), uplink_devices),
+        notes=tuple(_notes(config)),
+    )
+
+
+def _notes(config: Config) -> Iterable[str]:
+    if config.failover:
+        yield "failover is not carried out yet: this box runs alone, with its own addresses only"
+
+
+def _links(box: Box) -> tuple[DesiredLink, ...]:
+    return tuple(
+        DesiredLink(
+            name,
+            interface.device,
+            tuple(str(address) for address in interface.address if not isinstance(address, str)),
+            interface.mtu,
+            network_path(name),
+        )
+        for name, interface in box.interfaces.items()
+    )
+
+
+def _uplinks(config: Config, name: str) -> tuple[Uplink, ...]:
+    """Uplinks get a table and a mark of their own where an answer could otherwise leave by another way."""
+    marks = uplink_marks(config, name)
+    interfaces = config.boxes[name].interfaces
+    found = []
+    for each, interface in interfaces.items():
+        if not interface.is_uplink:
+            continue
+        addresses = [address for address in interface.address if not isinstance(address, str)]
+        found.append(
+            Uplink(
+                name=each,
+                device=interface.device,
+                table=UPLINK_TABLE + len(found),
+                mark=marks.get(each, 0),
+                gateways=tuple(str(gateway) for gateway in interface.gateway),
+                dynamic="dhcp" in interface.address or "ra" in interface.address,
+                carries_ipv6="ra" in interface.address or any(address.version == 6 for address in addresses),
+            )
+        )
+    return tuple(found)
+
+
+def allowed_ips(peer: Peer) -> tuple[str, ...]:
+    """What WireGuard accepts from and sends to a peer: its own addresses and the networks behind it."""
+    hosts = [ip_network(str(address)) for address in peer.address]
+    return tuple(str(network) for network in [*hosts, *peer.networks])
+
+
+def _tunnel(config: Config, name: str) -> DesiredTunnel:
+    tunnel = config.tunnels[name]
+    peers = tuple(
+        DesiredPeer(
+            name=f"{name}.{each}",
+            public_key=peer.public_key,
+            allowed_ips=allowed_ips(peer),
+            preshared_key=peer.preshared_key.secret if peer.preshared_key else None,
+            endpoint=str(peer.endpoint) if peer.endpoint else None,
+            keepalive=peer.keepalive or 0,
+        )
+        for each, peer in tunnel.peers.items()
+    )
+    return DesiredTunnel(
+        name=name,
+        engine=tunnel.engine,
+        addresses=tuple(str(address) for address in tunnel.addresses),
+        peers=peers,
+        listen_port=tunnel.listen_port or 0,
+        mtu=None if tunnel.mtu == "auto" else tunnel.mtu,
+        mark=TUNNEL_MARK,
+    )
+
+
+def _routes(tunnels: tuple[DesiredTunnel, ...]) -> Iterable[Route]:
+    """A route for each network behind a peer that the tunnel's own subnet does not cover, and what catches its fall."""
+    covered = []
+    for tunnel in tunnels:
+        device = tunnel_device(tunnel.name)
+        own = [ip_network(address, strict=False) for address in tunnel.addresses]
+        covered += own
+        for peer in tunnel.peers:
+            for text in peer.allowed_ips:
+                network = ip_network(text)
+                if text in DEFAULTS:
+                    yield Route(text, device, TUNNEL_TABLE)
+                    yield Route(text, "", TUNNEL_TABLE, metric=BLACKHOLE_METRIC)
+                elif not any(network.version == net.version and network.subnet_of(net) for net in own):  # type: ignore[arg-type]
+                    covered.append(network)
+                    yield Route(text, device)
+    for version in (4, 6):
+        same = [network for network in covered if network.version == version]
+        for network in collapse_addresses(same):  # type: ignore[type-var]
+            yield Route(str(network), "", MAIN_TABLE, metric=BLACKHOLE_METRIC)
+
+
+def _rules(tunnels: tuple[DesiredTunnel, ...], uplinks: tuple[Uplink, ...]) -> Iterable[Rule]:
+    """Policy routing (ip-rule(8)); none at all where one uplink is all there is.
+
+    First whatever the main table knows better than its default route; then answers by the uplink that was asked;
+    then, for a full tunnel, everything that is not a tunnel's own packet.
+    """
+    full = {
+        6 if ":" in text else 4
+        for tunnel in tunnels
+        for peer in tunnel.peers
+        for text in peer.allowed_ips
+        if text in DEFAULTS
+    }
+    marked = [uplink for uplink in uplinks if uplink.mark]
+    for family in (4, 6):
+        if family in full or marked:
+            yield Rule(family, PRIORITY_MAIN, MAIN_TABLE, suppress_prefix_length=0)
+        for uplink in marked:
+            yield Rule(family, PRIORITY_MARK, uplink.table, mark=uplink.mark, mask=0xFF000000)
+        if family in full:
+            yield Rule(
+                family, PRIORITY_FULL_TUNNEL, TUNNEL_TABLE, mark=TUNNEL_MARK, mask=TUNNEL_MARK_MASK, invert=True
+            )

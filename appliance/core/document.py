@@ -1,0 +1,162 @@
+"""Bytes of appliance.yaml to plain values, with the place of each one kept.
+
+YAML is read with libyaml's event stream rather than its loaders: events carry positions, cost little for a file of
+a thousand peers, and let everything that has no place in a configuration (anchors, aliases, tags, a second
+document, a key written twice) be refused where it stands. Scalars follow the YAML 1.2 core schema: `no` is a word,
+`1:20` is not sixty-base arithmetic.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from appliance.core.problems import ConfigurationError, Mark, Path, Problem
+
+MAXIMUM_BYTES = 4 * 1024 * 1024
+MAXIMUM_DEPTH = 32
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?\Z")
+_WORDS: dict[str, bool | None] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Document:
+    """The values of a file, and where each key and value stands."""
+
+    value: Any
+    marks: dict[Path, Mark] = field(default_factory=dict)
+
+    def mark(self, path: Path) -> Mark:
+        """The place of `path`, or of the nearest thing around it that the file does contain."""
+        while path and path not in self.marks:
+            path = path[:-1]
+        return self.marks.get(path, Mark(1, 1))
+
+
+def read_document(content: bytes) -> Document:
+    """Reads one YAML document that consists of mappings, lists and scalars only.
+
+    Raises ConfigurationError with every problem of the kind that does not stop the reading (keys written twice),
+    or with the one that does.
+    """
+    if len(content) > MAXIMUM_BYTES:
+        size = f"{len(content) / 1e6:.1f} MB"
+        raise ConfigurationError([Problem((), f"the file is {size} long; a configuration is at most 4 MB")])
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        message = "the file is not UTF-8 text here; save it as UTF-8"
+        raise ConfigurationError([Problem((), message, Mark(line, column))]) from None
+    reader = _Reader(content)
+    try:
+        document = reader.document()
+    except yaml.MarkedYAMLError as error:
+        raise ConfigurationError([_syntax_problem(error)]) from None
+    except yaml.YAMLError as error:
+        message = " ".join(str(error).split())
+        raise ConfigurationError([Problem((), f"this is not YAML: {message}")]) from None
+    if reader.problems:
+        raise ConfigurationError(reader.problems)
+    return document
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
+    place = error.problem_mark or error.context_mark
+    mark = Mark(place.line + 1, place.column + 1) if place else Mark(1, 1)
+    what = (error.problem or "it cannot be read").strip()
+    if "cannot start any token" in what and "\\t" in repr(what):
+        what = "a tab is used for indentation; use spaces"
+    context = f" ({error.context})" if error.context else ""
+    return Problem((), f"this is not YAML: {what}{context}", mark)
+
+
+class _Reader:
+    """Builds values from libyaml's events, one event at a time, without ever holding two copies of the file."""
+
+    def __init__(self, content: bytes) -> None:
+        self.loader = yaml.CSafeLoader(content)
+        self.problems: list[Problem] = []
+        self.marks: dict[Path, Mark] = {}
+
+    def document(self) -> Document:
+        get = self.loader.get_event
+        get()  # the start of the stream
+        event = get()
+        if isinstance(event, yaml.StreamEndEvent):
+            raise ConfigurationError([Problem((), "the file is empty; it must at least say `version: 1`")])
+        value = self.value((), get(), 0)
+        get()  # the end of the document
+        event = get()
+        if not isinstance(event, yaml.StreamEndEvent):
+            message = "a second document starts here; a configuration is one document, without `---` inside"
+            raise ConfigurationError([Problem((), message, _mark(event))])
+        return Document(value, self.marks)
+
+    def value(self, path: Path, event: Any, depth: int) -> Any:
+        if isinstance(event, yaml.AliasEvent):
+            self.stop(path, event, "an alias (*name) is not allowed; write the value out")
+        if event.anchor is not None:
+            self.stop(path, event, "an anchor (&name) is not allowed; remove it")
+        if event.tag is not None and not (isinstance(event, yaml.ScalarEvent) and event.tag == "!"):
+            self.stop(path, event, f"a tag ({event.tag}) is not allowed; remove it")
+        if path not in self.marks:
+            self.marks[path] = _mark(event)
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event.value) if event.implicit[0] else event.value
+        if depth == MAXIMUM_DEPTH:
+            self.stop(path, event, f"values are nested more than {MAXIMUM_DEPTH} deep")
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(path, depth)
+        return self.mapping(path, depth)
+
+    def sequence(self, path: Path, depth: int) -> list[Any]:
+        get = self.loader.get_event
+        items: list[Any] = []
+        while not isinstance(event := get(), yaml.SequenceEndEvent):
+            items.append(self.value((*path, len(items)), event, depth + 1))
+        return items
+
+    def mapping(self, path: Path, depth: int) -> dict[str, Any]:
+        get = self.loader.get_event
+        entries: dict[str, Any] = {}
+        while not isinstance(event := get(), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self.stop(path, event, "a key must be one plain word")
+            key = event.value
+            place = (*path, key)
+            if key in entries:
+                first = self.marks[place].line
+                message = f"this key stands a second time (first in line {first}); keep one of the two"
+                self.problems.append(Problem(place, message, _mark(event)))
+                self.value((*path, key, "again"), get(), depth + 1)
+                continue
+            self.marks[place] = _mark(event)
+            entries[key] = self.value(place, get(), depth + 1)
+        return entries
+
+    def stop(self, path: Path, event: Any, message: str) -> None:
+        raise ConfigurationError([*self.problems, Problem(path, message, _mark(event))])
+
+
+def _mark(event: Any) -> Mark:
+    return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _scalar(text: str) -> str | int | float | bool | None:
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.match(text):
+        return int(text)
+    if _FLOAT.match(text) and any(mark in text for mark in ".eE"):
+        return float(text)
+    return text

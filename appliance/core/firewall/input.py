@@ -1,0 +1,101 @@
+"""What the box itself answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.core.firewall.text import chain, comment, elements, quoted
+from appliance.core.firewall.zones import Site, devices
+
+STATES = "ct state vmap { established : accept, related : accept, invalid : jump drop_invalid }"
+"""Answers, and ICMP errors about known connections, need no rule of their own; what fits none is dropped."""
+
+
+def input_chains(site: Site, to_box: Sequence[str]) -> list[str]:
+    """The input chain and what it jumps to. `to_box` holds the map elements `"device" : jump CHAIN`."""
+    rules = [
+        f'iifname "lo" accept{comment("the box talks to itself")}',
+        STATES,
+        "meta l4proto vmap { icmp : jump icmp_to_box, ipv6-icmp : jump icmpv6_to_box }",
+        *_tunnel_ports(site),
+        *_address_clients(site),
+    ]
+    if site.lans:
+        lans = quoted(devices(site.lans.values()))
+        services = "meta l4proto . th dport { tcp . 22, tcp . 53, udp . 53 }"
+        rules.append(f"iifname {lans} {services} accept{comment('ssh and DNS, for the networks inside')}")
+    if to_box:
+        rules.append(f"iifname vmap {elements(to_box)}")
+    rules.append(f"counter name dropped_input{comment('everything else; the policy drops it')}")
+    hook = "type filter hook input priority filter; policy drop;"
+    return [_icmp(), _icmpv6(site), chain("input", rules, hook)]
+
+
+def _tunnel_ports(site: Site) -> list[str]:
+    """A tunnel without a listen_port only calls out; its answers are established connections."""
+    ports: dict[int, str] = {}
+    for name, tunnel in site.config.tunnels.items():
+        if tunnel.listen_port is not None:
+            ports.setdefault(tunnel.listen_port, site.source("tunnels", name, "listen_port"))
+    if not ports:
+        return []
+    lines = [f"{port}{comment(source)}" for port, source in ports.items()]
+    physical = quoted(devices(site.interfaces.values()))
+    return [f"iifname {physical} udp dport {elements(lines)} accept{comment('WireGuard')}"]
+
+
+def _address_clients(site: Site) -> list[str]:
+    """Renewals of DHCPv4 leases come as plain UDP (the first lease passes by, in a packet socket); DHCPv6
+    answers go from one link-local address to another (RFC 8415 sections 7.2 and 17)."""
+    rules = []
+    dhcp = [interface.device for interface in site.uplinks.values() if "dhcp" in interface.address]
+    ra = [interface.device for interface in site.uplinks.values() if "ra" in interface.address]
+    if dhcp:
+        rules.append(f"iifname {quoted(dhcp)} udp sport 67 udp dport 68 accept{comment('DHCPv4 renewals')}")
+    if ra:
+        ports = "ip6 saddr fe80::/10 ip6 daddr fe80::/10 udp sport 547 udp dport 546"
+        rules.append(f"iifname {quoted(ra)} {ports} accept{comment('DHCPv6 answers')}")
+    return rules
+
+
+def _icmp() -> str:
+    return chain(
+        "icmp_to_box",
+        [
+            "icmp type { destination-unreachable, time-exceeded, parameter-problem } accept"
+            + comment("errors; path MTU discovery lives on them"),
+            "icmp type echo-request limit rate 50/second burst 100 packets accept"
+            + comment("ping, within reason"),
+        ],
+    )
+
+
+def _icmpv6(site: Site) -> str:
+    """RFC 4890 section 4.4. Redirects stay out: a router takes no advice about routes from its neighbours."""
+    rules = [
+        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept"
+        + comment("errors that must not be dropped (4.4.1)"),
+        "icmpv6 type echo-request limit rate 50/second burst 100 packets accept"
+        + comment("ping, within reason"),
+        "ip6 hoplimit 255 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
+        + comment("neighbours; 255 proves that no router passed it on (RFC 4861 section 7.1)"),
+    ]
+    ra = [interface.device for interface in site.uplinks.values() if "ra" in interface.address]
+    if ra:
+        rules.append(
+            f"iifname {quoted(ra)} ip6 saddr fe80::/10 ip6 hoplimit 255 icmpv6 type nd-router-advert accept"
+            + comment("routers, on uplinks that listen to them")
+        )
+    delegated = [interface.device for interface in site.lans.values() if interface.delegated_from]
+    if delegated:
+        rules.append(
+            f"iifname {quoted(delegated)} ip6 hoplimit 255 icmpv6 type nd-router-solicit accept"
+            + comment("hosts that ask for the prefix we advertise")
+        )
+    rules.append(
+        "ip6 hoplimit 1 icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, "
+        "mld2-listener-report } accept" + comment("multicast listeners (RFC 3810 section 5), never routed")
+    )
+    return chain(
+        "icmpv6_to_box", rules, why=("RFC 4890 section 4.4: what a firewall must let the box itself hear.",)
+    )

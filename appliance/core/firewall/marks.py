@@ -1,0 +1,64 @@
+"""The bits of a packet's mark, and the rules that make answers leave where the question came in.
+
+    0xff000000  the uplink on which a connection arrived; set here, read by a routing rule per uplink
+    0x0000ffff  the tunnel whose encrypted packet this is; set on the WireGuard device (its fwmark)
+
+Neither part ever overwrites the other: an encrypted answer of a tunnel carries both.
+"""
+
+from __future__ import annotations
+
+from appliance.core.firewall.text import chain, comment, quoted
+from appliance.core.model import Config
+
+UPLINK_MARK_MASK = 0xFF00_0000
+TUNNEL_MARK_MASK = 0x0000_FFFF
+_OTHERS = 0xFFFF_FFFF ^ UPLINK_MARK_MASK
+
+
+def uplink_marks(config: Config, box: str) -> dict[str, int]:
+    """The mark of each uplink of `box`, by interface name; empty unless there are several to choose from."""
+    uplinks = [name for name, interface in config.boxes[box].interfaces.items() if interface.is_uplink]
+    if len(uplinks) < 2:
+        return {}
+    return {name: 0x0100_0000 * (position + 1) for position, name in enumerate(uplinks)}
+
+
+def tunnel_mark(index: int) -> int:
+    """The fwmark of the tunnel that is number `index` in the file, counted from 0."""
+    return 0x5700 + index
+
+
+def mark_chains(config: Config, box: str) -> list[str]:
+    """Remembers the uplink in the connection (conntrack mark), and puts it on every packet of the answer.
+
+    Answers that pass through are marked before the routing decision (prerouting, after conntrack at -200);
+    those of the box itself in a chain of type route, which makes the kernel route again when the mark has
+    changed (net/netfilter/nft_chain_route.c). WireGuard's own packets pass there too.
+    """
+    marks = uplink_marks(config, box)
+    if not marks:
+        return []
+    interfaces = config.boxes[box].interfaces
+    remember = [
+        f'iifname "{interfaces[name].device}" ct state new '
+        f"ct mark set ct mark & {_OTHERS:#010x} | {mark:#010x}" + comment(f"{name} asks: remember it")
+        for name, mark in marks.items()
+    ]
+    answer = [
+        f"ct direction reply ct mark & {UPLINK_MARK_MASK:#010x} == {mark:#010x} "
+        f"meta mark set meta mark & {_OTHERS:#010x} | {mark:#010x}"
+        + comment(f"an answer to {name} leaves by {name}")
+        for name, mark in marks.items()
+    ]
+    inside = f"iifname != {quoted(interfaces[name].device for name in marks)} "
+    why = ("Several uplinks: what arrives on one is answered on the same one.",)
+    return [
+        chain(
+            "answers_through_the_box",
+            [*remember, *(inside + rule for rule in answer)],
+            "type filter hook prerouting priority mangle; policy accept;",
+            why,
+        ),
+        chain("answers_of_the_box", answer, "type route hook output priority mangle; policy accept;"),
+    ]

@@ -1,0 +1,122 @@
+"""The whole ruleset of one box, as the text of one file for `nft -f`."""
+
+from __future__ import annotations
+
+from appliance.core.firewall.grants import Grant, reach_of
+from appliance.core.firewall.input import STATES, input_chains
+from appliance.core.firewall.marks import mark_chains
+from appliance.core.firewall.mss import mss_chains
+from appliance.core.firewall.nat import admit_forwards, nat_chains
+from appliance.core.firewall.pairs import Pair
+from appliance.core.firewall.spoofing import spoofing_chains
+from appliance.core.firewall.text import INDENT, chain, comment, elements
+from appliance.core.firewall.zones import LineOf, Site, devices
+from appliance.core.model import BOX, Config
+
+TABLE = "inet appliance"
+
+_COUNTERS = {
+    "dropped_input": "sent to the box, which does not answer that",
+    "dropped_forward": "to be passed on, which no rule allows",
+    "invalid": "fits no connection",
+    "spoofed": "a source that cannot be true",
+}
+_FLOWTABLE = "fast"
+
+
+def render(config: Config, box: str, line: LineOf, *, offload: bool = False) -> str:
+    """Takes a checked configuration, the box's name, and the line in appliance.yaml of each path; returns the
+    text that replaces our table in one transaction: the kernel has the old rules or the new ones and never
+    none, and no other table is touched.
+
+    `offload` sends established connections past the forward chain through a flowtable: only for kernels that
+    have flowtables, and only when every device of the box exists: nft refuses one over a missing device.
+    """
+    site = Site(config, box, line)
+    pairs, elsewhere = _pairs(site)
+    admit_forwards(site, pairs)
+    between = [pair for pair in pairs.values() if pair.target.name != BOX]
+    to_box = [pair for pair in pairs.values() if pair.target.name == BOX]
+    chains = [
+        _drop_invalid(),
+        *spoofing_chains(site),
+        *mark_chains(config, box),
+        *(text for pair in to_box for text in pair.chains(site)),
+        *input_chains(site, [f'"{pair.origin.device}" : jump {pair.name}' for pair in to_box]),
+        *(text for pair in between for text in pair.chains(site)),
+        _forward(between, offload),
+        *mss_chains(site),
+        *nat_chains(site),
+    ]
+    head = _head(site, elsewhere)
+    flowtable = [_flowtable(site)] if offload else []
+    return (
+        "\n".join([head + f"table {TABLE} {{", _inside_head(site), *flowtable, *chains]).rstrip("\n")
+        + "\n}\n"
+    )
+
+
+def _pairs(site: Site) -> tuple[dict[tuple[str, str], Pair], list[str]]:
+    """The allow rules by the zones they join, and the places of those that speak of another box."""
+    pairs: dict[tuple[str, str], Pair] = {}
+    elsewhere = []
+    for index, rule in enumerate(site.config.firewall.allow):
+        source = site.source("firewall", "allow", index)
+        origin, target = site.zone(rule.from_), site.zone(rule.to)
+        if origin is None or target is None or origin.name == BOX:
+            elsewhere.append(source)
+            continue
+        pair = pairs.setdefault((origin.name, target.name), Pair(origin, target))
+        pair.add(Grant(reach_of(rule), source), origin.peer, target.peer)
+    return pairs, elsewhere
+
+
+def _head(site: Site, elsewhere: list[str]) -> str:
+    lines = [
+        f"# The firewall of box {site.box} at {site.config.site}, from appliance.yaml: change that one.",
+        "# One transaction: the first statement lets the second never fail, the third is the new table.",
+        *(f"# Not for this box: {source}" for source in elsewhere),
+        "",
+        f"table {TABLE} {{}}",
+        f"delete table {TABLE}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _inside_head(site: Site) -> str:
+    lines = [f"{INDENT}{comment(f'appliance.yaml of {site.config.site} for box {site.box}').strip()}", ""]
+    lines += [f"{INDENT}counter {name} {{{comment(why)} }}" for name, why in _COUNTERS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _drop_invalid() -> str:
+    return chain("drop_invalid", [f"counter name invalid drop{comment('fits no connection')}"])
+
+
+def _flowtable(site: Site) -> str:
+    over = ", ".join(f'"{device}"' for device in devices(site.interfaces.values()))
+    return (
+        f"{INDENT}flowtable {_FLOWTABLE} {{\n"
+        f"{INDENT * 2}hook ingress priority filter; devices = {{ {over} }};\n"
+        f"{INDENT}}}\n"
+    )
+
+
+def _forward(pairs: list[Pair], offload: bool) -> str:
+    rules = []
+    if offload:
+        fast = f"ct state established meta l4proto {{ tcp, udp }} flow add @{_FLOWTABLE}"
+        rules.append(fast + comment("the rest of the connection takes the short way"))
+    rules.append(STATES)
+    if pairs:
+        lines = [f'"{pair.origin.device}" . "{pair.target.device}" : jump {pair.name}' for pair in pairs]
+        rules.append(f"iifname . oifname vmap {elements(lines)}")
+    rules += [
+        f"counter name dropped_forward{comment('everything else; the policy drops it')}",
+        'limit rate 5/second burst 5 packets log prefix "appliance forward: "',
+    ]
+    why = (
+        "ICMP and ICMPv6 errors pass as related to their connection (RFC 4890 section 4.3); neighbour",
+        "discovery is never forwarded.",
+    )
+    return chain("forward", rules, "type filter hook forward priority filter; policy drop;", why)

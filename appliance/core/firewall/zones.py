@@ -1,0 +1,139 @@
+"""The networks around one box, as rules name them: interfaces, tunnels, peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+from appliance.core.firewall.spans import spans
+from appliance.core.model import BOX, Config, Interface, Peer
+from appliance.core.problems import Path, path_text
+from appliance.core.values import Address, Network
+
+LineOf = Callable[[Path], int]
+VERSIONS = ((4, "ip"), (6, "ip6"))
+"""IP versions with nft's word for their header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """Where a rule points: `name` as nft chains spell it, the device, and the peer if it is only one."""
+
+    name: str
+    device: str
+    peer: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}.{self.peer}" if self.peer else self.name
+
+
+HERE = Zone(BOX, "")
+"""The zone that is the box itself."""
+
+
+def tunnel_device(tunnel: str) -> str:
+    return f"wg-{tunnel}"
+
+
+def peer_networks(peer: Peer) -> list[Network]:
+    """What WireGuard accepts from the peer and sends to it: its AllowedIPs."""
+    return [*(ip_network(address) for address in peer.address), *peer.networks]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One box's view of the configuration. `line` gives the line in appliance.yaml of a path."""
+
+    config: Config
+    box: str
+    line: LineOf
+
+    def source(self, *path: str | int) -> str:
+        """`firewall.allow[3], line 55`: where a rule comes from."""
+        return f"{path_text(path)}, line {self.line(path)}"
+
+    def zone(self, name: str) -> Zone | None:
+        """The zone of that name, or None if this box has none (an interface of the other box)."""
+        if name == BOX:
+            return HERE
+        if name in self.interfaces:
+            return Zone(name, self.interfaces[name].device)
+        tunnel, dot, peer = name.partition(".")
+        if tunnel not in self.config.tunnels or (dot and peer not in self.config.tunnels[tunnel].peers):
+            return None
+        return Zone(tunnel, tunnel_device(tunnel), peer or None)
+
+    @cached_property
+    def interfaces(self) -> dict[str, Interface]:
+        return self.config.boxes[self.box].interfaces
+
+    @cached_property
+    def uplinks(self) -> dict[str, Interface]:
+        return {name: interface for name, interface in self.interfaces.items() if interface.is_uplink}
+
+    @cached_property
+    def lans(self) -> dict[str, Interface]:
+        return {name: interface for name, interface in self.interfaces.items() if not interface.is_uplink}
+
+    @cached_property
+    def tunnel_devices(self) -> list[str]:
+        return [tunnel_device(name) for name in self.config.tunnels]
+
+    def subnets(self, interface: str) -> list[Network]:
+        """The static networks on an interface, those of its virtual addresses included."""
+        addresses = [one for one in self.interfaces[interface].address if not isinstance(one, str)]
+        if self.config.failover:
+            addresses += self.config.failover.virtual_addresses.get(interface, [])
+        return list(dict.fromkeys(address.network for address in addresses))
+
+    @cached_property
+    def owners(self) -> list[tuple[Network, Zone]]:
+        """Every network inside with the zone that it lies in; default routes through peers are not inside."""
+        found = [
+            (network, Zone(name, i.device)) for name, i in self.lans.items() for network in self.subnets(name)
+        ]
+        for name, tunnel in self.config.tunnels.items():
+            device = tunnel_device(name)
+            found += [(address.network, Zone(name, device)) for address in tunnel.addresses]
+            for peer_name, peer in tunnel.peers.items():
+                zone = Zone(name, device, peer_name)
+                found += [(network, zone) for network in peer_networks(peer) if network.prefixlen]
+        return found
+
+    def zone_of(self, address: Address) -> Zone | None:
+        """Where a host inside stands, by the smallest network around it."""
+        around = [
+            entry for entry in self.owners if entry[0].version == address.version and address in entry[0]
+        ]
+        return max(around, key=lambda entry: entry[0].prefixlen)[1] if around else None
+
+    def peer_spans(self, tunnel: str, version: int) -> dict[str, list[str]]:
+        """By peer of the tunnel: the addresses of that IP version that are its own and no other peer's."""
+        key = (tunnel, version)
+        if key not in self._peer_spans:
+            networks = (
+                (network, name)
+                for name, peer in self.config.tunnels[tunnel].peers.items()
+                for network in peer_networks(peer)
+                if network.version == version
+            )
+            by_peer: dict[str, list[str]] = {}
+            for span in spans(networks):
+                by_peer.setdefault(span.owner, []).append(span.text)
+            self._peer_spans[key] = by_peer
+        return self._peer_spans[key]
+
+    @cached_property
+    def _peer_spans(self) -> dict[tuple[str, int], dict[str, list[str]]]:
+        return {}
+
+
+def devices(interfaces: Iterable[Interface]) -> list[str]:
+    return [interface.device for interface in interfaces]
+
+
+def is_version(address: Address, version: int) -> bool:
+    return isinstance(address, IPv4Address if version == 4 else IPv6Address)

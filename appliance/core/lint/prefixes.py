@@ -1,0 +1,90 @@
+"""Prefixes as integers, and two ways to look them up that stay fast with thousands of them.
+
+Two prefixes are either disjoint or one contains the other. So everything around a prefix is found by asking, for
+each prefix length in use, for the one prefix of that length that could contain it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from appliance.core.values import Address, Network
+
+BITS = {4: 32, 6: 128}
+
+
+class Prefix(NamedTuple):
+    """A network: IP version, first address, prefix length."""
+
+    version: int
+    first: int
+    length: int
+
+    @property
+    def last(self) -> int:
+        return self.first | ((1 << (BITS[self.version] - self.length)) - 1)
+
+    def holds(self, other: Prefix) -> bool:
+        """True when every address of `other` is one of this prefix."""
+        return self.version == other.version and self.length <= other.length and self.cut(other) == self.first
+
+    def cut(self, other: Prefix) -> int:
+        """The first address of the prefix of this length around `other`."""
+        shift = BITS[self.version] - self.length
+        return other.first >> shift << shift
+
+
+def prefix(value: Address | Network) -> Prefix:
+    """An address counts as the network that has only this address."""
+    if isinstance(value, Address):
+        return Prefix(value.version, int(value), BITS[value.version])
+    return Prefix(value.version, int(value.network_address), value.prefixlen)
+
+
+class PrefixTable[T]:
+    """Things by the prefix that they stand for; several may stand for one prefix."""
+
+    def __init__(self) -> None:
+        self._lengths: dict[int, list[int]] = {4: [], 6: []}
+        self._entries: dict[Prefix, list[T]] = {}
+
+    def add(self, at: Prefix, thing: T) -> None:
+        self._entries.setdefault(at, []).append(thing)
+        lengths = self._lengths[at.version]
+        if at.length not in lengths:
+            lengths.append(at.length)
+            lengths.sort(reverse=True)
+
+    def at(self, exactly: Prefix) -> Sequence[T]:
+        """What stands for this very prefix."""
+        return self._entries.get(exactly, ())
+
+    def around(self, inner: Prefix) -> Iterator[T]:
+        """What stands for a prefix that contains `inner` or equals it, the narrowest first."""
+        version, first, inner_length = inner
+        bits = BITS[version]
+        for length in self._lengths[version]:
+            if length <= inner_length:
+                shift = bits - length
+                yield from self._entries.get(Prefix(version, first >> shift << shift, length), ())
+
+
+class Space:
+    """A set of addresses, made of prefixes."""
+
+    def __init__(self, prefixes: Iterable[Prefix]) -> None:
+        self._firsts: dict[int, list[int]] = {4: [], 6: []}
+        self._lasts: dict[int, list[int]] = {4: [], 6: []}
+        for one in sorted(prefixes):
+            firsts, lasts = self._firsts[one.version], self._lasts[one.version]
+            # Sorted by first address and nested or disjoint: what is not beyond the last end lies inside it.
+            if not lasts or one.first > lasts[-1]:
+                firsts.append(one.first)
+                lasts.append(one.last)
+
+    def meets(self, other: Prefix) -> bool:
+        """True when at least one address of `other` is in this set."""
+        at = bisect_right(self._firsts[other.version], other.last)
+        return at > 0 and self._lasts[other.version][at - 1] >= other.first

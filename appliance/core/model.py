@@ -1,0 +1,177 @@
+"""The vocabulary of appliance.yaml. Field names are the file's own keys; everything not written has a safe default.
+
+The model is strict: an unknown key or a value of another type is an error. It holds what was written, cross-checks
+nothing and derives nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from appliance.core.services import SERVICES
+from appliance.core.values import (
+    NAME,
+    Device,
+    HostAddress,
+    InterfaceAddress,
+    Mtu,
+    Name,
+    OnePort,
+    PeerEndpoint,
+    PortNumber,
+    PortRange,
+    PublicKey,
+    Subnet,
+    TunnelName,
+    UplinkAddress,
+    bad,
+    choice,
+    integer,
+    one_or_more,
+    or_word,
+    shown,
+)
+
+BOX = "box"
+"""The zone that is the box itself; only `to:` may name it."""
+
+_ZONE = re.compile(rf"{NAME}(?:\.{NAME})?\Z")
+
+Addresses = Annotated[list[InterfaceAddress], BeforeValidator(one_or_more)]
+HostAddresses = Annotated[list[HostAddress], BeforeValidator(one_or_more)]
+Subnets = Annotated[list[Subnet], BeforeValidator(one_or_more)]
+
+
+def _version(value: Any) -> Any:
+    if value != 1 or isinstance(value, bool):
+        raise bad("this system reads version 1; write `version: 1`")
+    return value
+
+
+def _service(value: Any) -> str:
+    if not isinstance(value, str) or value not in SERVICES:
+        raise bad(f"{shown(value)} is not a known service; write its port under `ports:`, or one of {', '.join(SERVICES)}")
+    return value
+
+
+def _zone(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise bad("write where: an interface (lan), a tunnel (office), or a peer (office.geneva)")
+    if not _ZONE.match(value):
+        raise bad(f"{shown(value)} is no name; write an interface (lan), a tunnel (office), or a peer (office.geneva)")
+    return value
+
+
+Zone = Annotated[str, BeforeValidator(_zone)]
+Service = Annotated[str, BeforeValidator(_service), Field(json_schema_extra={"enum": list(SERVICES)})]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False, frozen=True)
+
+
+class Secret(Model):
+    """A value that does not stand in the file; the box keeps it under this name."""
+
+    secret: Name = Field(description="The name under which the box keeps the secret.")
+
+
+class Interface(Model):
+    """One network that the box stands in. It is an uplink when it has a gateway, or `dhcp` or `ra` as address."""
+
+    device: Device = Field(description="The network device, as the kernel names it.")
+    address: Annotated[list[UplinkAddress], BeforeValidator(one_or_more)] = Field(
+        description="Static addresses with prefix length; `dhcp` for DHCPv4; `ra` for IPv6 router advertisements."
+    )
+    gateway: HostAddresses = Field(default=[], description="The next router towards the internet, one per IP version.")
+    mtu: Mtu | None = Field(default=None, description="The MTU of the device; left as it is when not written.")
+    delegated_from: Name | None = Field(
+        default=None, description="The uplink whose delegated IPv6 prefix (DHCPv6-PD) this network gets a /64 of."
+    )
+
+    @property
+    def is_uplink(self) -> bool:
+        return bool(self.gateway) or "dhcp" in self.address or "ra" in self.address
+
+
+class Box(Model):
+    interfaces: dict[Name, Interface] = Field(description="The networks of this box, by the names that rules use.")
+
+
+class Failover(Model):
+    prefer: Name | None = Field(default=None, description="The box that is master when both are well.")
+    virtual_addresses: dict[Name, Addresses] = Field(description="By interface: the addresses that move.")
+    pair_link: Name = Field(description="The interface over which the two boxes keep each other's state.")
+
+
+class Peer(Model):
+    public_key: PublicKey = Field(description="The peer's public key, as `wg pubkey` prints it there.")
+    preshared_key: Secret | None = Field(default=None, description="A key that both sides have, besides their own.")
+    endpoint: PeerEndpoint | None = Field(default=None, description="Where the peer listens; absent: it calls us.")
+    address: HostAddresses = Field(default=[], description="The peer's own addresses inside the tunnel.")
+    networks: Subnets = Field(default=[], description="Networks that are reached through this peer.")
+    keepalive: Annotated[int, BeforeValidator(integer(1, 65535, "seconds")), Field(ge=1, le=65535)] | None = Field(
+        default=None, description="Seconds between keepalive packets; 25 holds a NAT's mapping open."
+    )
+
+
+class Tunnel(Model):
+    """A WireGuard interface, wg-NAME."""
+
+    listen_port: PortNumber | None = Field(default=None, description="The UDP port; absent: one that is free.")
+    addresses: Addresses = Field(description="The box's own addresses in the tunnel, with their prefix lengths.")
+    engine: Annotated[Literal["auto", "kernel", "userspace"], BeforeValidator(choice("auto", "kernel", "userspace"))] = (
+        Field(default="auto", description="What runs the WireGuard protocol.")
+    )
+    mtu: Annotated[
+        Literal["auto"] | Annotated[int, Field(ge=576, le=9216)], BeforeValidator(or_word("auto", integer(576, 9216, "an MTU in bytes")))
+    ] = Field(default="auto", description="auto: the uplink's MTU less the encapsulation.")
+    peers: dict[Name, Peer] = Field(default={}, description="Who is at the other end: people's devices, other sites.")
+
+
+class AllowRule(Model):
+    """Lets new connections pass from one zone to another; answers follow by themselves."""
+
+    from_: Zone = Field(alias="from", description="An interface, a tunnel, or a peer as TUNNEL.PEER.")
+    to: Zone = Field(description="An interface, a tunnel, a peer as TUNNEL.PEER, or `box`.")
+    services: Annotated[list[Service], BeforeValidator(one_or_more)] = Field(
+        default=[], description="Only these services, by name; without them and without `ports`, everything."
+    )
+    ports: Annotated[list[PortRange], BeforeValidator(one_or_more)] = Field(
+        default=[], description="Only these ports, beside the services: tcp/445, udp/5000-5010."
+    )
+    hosts: Subnets = Field(default=[], description="Only these destinations inside `to`.")
+
+
+class PortForward(Model):
+    from_: Zone = Field(alias="from", description="The uplink at which the connection arrives.")
+    port: OnePort = Field(description="tcp/PORT or udp/PORT at the box's address.")
+    to: HostAddress = Field(description="The host inside.")
+    to_port: PortNumber | None = Field(default=None, description="Its port; absent: the same.")
+
+
+class Firewall(Model):
+    allow: list[AllowRule] = Field(default=[], description="What may pass; everything else is dropped and counted.")
+    masquerade: Annotated[list[Zone], BeforeValidator(one_or_more)] = Field(
+        default=[], description="Uplinks behind whose IPv4 address the networks inside hide."
+    )
+    port_forwards: list[PortForward] = Field(default=[], description="Ports of an uplink that a host inside answers.")
+    mss_clamp: Annotated[
+        Literal["auto", "off"] | Annotated[int, Field(ge=536, le=9176)],
+        BeforeValidator(lambda value: value if value == "off" else or_word("auto", integer(536, 9176, "bytes"))(value)),
+    ] = Field(default="auto", description="auto: TCP segments as large as the path carries; or bytes; or off.")
+
+
+class Config(Model):
+    """The whole office gateway in one file, both boxes included."""
+
+    version: Annotated[Literal[1], BeforeValidator(_version)] = Field(description="The version of this vocabulary: 1.")
+    site: Name = Field(description="The name of the office.")
+    boxes: dict[Name, Box] = Field(description="One box, or two for failover, by their names.")
+    failover: Failover | None = Field(default=None, description="How two boxes stand in for each other.")
+    dns: HostAddresses = Field(default=[], description="Name servers; absent: those that DHCP or RA hand out.")
+    tunnels: dict[TunnelName, Tunnel] = Field(default={}, description="WireGuard interfaces, by name.")
+    firewall: Firewall = Field(default=Firewall(), description="What may pass from where to where.")

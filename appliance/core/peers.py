@@ -1,0 +1,164 @@
+"""The diff of a tunnel's peers: only what differs is touched, so that no other peer loses a packet.
+
+An endpoint belongs to the peer once it is up: WireGuard follows it wherever it roams (whitepaper, section 2.1), and a
+plan sets it only in the three cases that `_endpoint` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.core.state import Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, ObservedPeer
+from appliance.core.steps import PeerChange, SetPeers
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The step for one tunnel's peers (None: nothing to do), what takes it back, and what to tell people."""
+
+    step: SetPeers | None
+    undo: SetPeers | None
+    disturbs: str
+    warnings: tuple[str, ...]
+
+
+def change(
+    tunnel: DesiredTunnel,
+    engine: str,
+    state: ObservedDevice | None,
+    observed: Observed,
+    previous: Desired | None,
+    moved: dict[str, str],
+) -> Change:
+    """Compares the peers that `tunnel` should have with those that its engine has (`state` None: there is none yet)."""
+    present = state.peers if state else {}
+    before = _endpoints(previous)
+    changes: list[PeerChange] = []
+    back: list[PeerChange] = []
+    warnings: list[str] = []
+    wanted = set()
+    for peer in tunnel.peers:
+        if peer.preshared_key and peer.preshared_key not in observed.secrets:
+            warnings.append(
+                f"{peer.name} is left out: its secret {peer.preshared_key} is not on this box; "
+                f"write it to /data/appliance/secrets/{peer.preshared_key} (mode 0600)"
+            )
+            continue
+        wanted.add(peer.public_key)
+        now = present.get(peer.public_key)
+        endpoint = _endpoint(peer, now, observed, before.get(peer.name, peer.endpoint), moved.get(peer.name))
+        found = _new(peer, endpoint) if now is None else _difference(peer, now, endpoint, observed.secrets)
+        if found:
+            changes.append(found)
+            if now:
+                back.append(_restore(peer.name, now, observed.secrets))
+    removed = tuple(sorted(present.keys() - wanted))
+    if not changes and not removed:
+        return Change(None, None, "", tuple(warnings))
+    back += [_restore("", present[key], observed.secrets) for key in removed]
+    added = tuple(each.public_key for each in changes if each.new)
+    return Change(
+        SetPeers(tunnel.device, engine, tuple(changes), removed),
+        SetPeers(tunnel.device, engine, tuple(back), added) if state else None,
+        _disturbs(changes, len(removed)),
+        tuple(warnings),
+    )
+
+
+def restored(device: str, engine: str, state: ObservedDevice, secrets: dict[str, str]) -> SetPeers:
+    """The step that gives a new interface the peers that `state` had."""
+    return SetPeers(device, engine, tuple(_restore("", peer, secrets, new=True) for peer in state.peers.values()))
+
+
+def endpoint_parts(text: str) -> tuple[str, str]:
+    """`HOST:PORT` or `[HOST]:PORT` to its two parts."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), port
+
+
+def endpoint_text(address: str, port: str | int) -> str:
+    """The form in which an engine shows an endpoint."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _endpoints(desired: Desired | None) -> dict[str, str | None]:
+    tunnels = desired.tunnels if desired else ()
+    return {peer.name: peer.endpoint for tunnel in tunnels for peer in tunnel.peers}
+
+
+def _endpoint(
+    peer: DesiredPeer, now: ObservedPeer | None, observed: Observed, before: str | None, moved: str | None
+) -> str | None:
+    """The endpoint to set: the peer is new or has none; the file's text changed; or it was found to have moved."""
+    if moved and (now is None or now.endpoint != moved):
+        return moved
+    if peer.endpoint is None:
+        return None
+    if now is not None and now.endpoint is not None and before == peer.endpoint:
+        return None
+    host, port = endpoint_parts(peer.endpoint)
+    if host[-1:].isdigit() and host.replace(".", "").isdigit() or ":" in host:
+        wish = endpoint_text(host, port)
+    else:
+        addresses = observed.resolved.get(host, ())
+        if not addresses:
+            return None
+        wish = endpoint_text(addresses[0], port)
+    return wish if now is None or now.endpoint != wish else None
+
+
+def _new(peer: DesiredPeer, endpoint: str | None) -> PeerChange:
+    return PeerChange(
+        peer.name,
+        peer.public_key,
+        new=True,
+        allowed_ips=peer.allowed_ips,
+        preshared_key=peer.preshared_key,
+        endpoint=endpoint,
+        keepalive=peer.keepalive or None,
+    )
+
+
+def _difference(
+    peer: DesiredPeer, now: ObservedPeer, endpoint: str | None, secrets: dict[str, str]
+) -> PeerChange | None:
+    wanted = frozenset(peer.allowed_ips)
+    added = tuple(sorted(wanted - now.allowed_ips))
+    surplus = bool(now.allowed_ips - wanted)
+    key = secrets[peer.preshared_key] if peer.preshared_key else ""
+    found = PeerChange(
+        peer.name,
+        peer.public_key,
+        allowed_ips=peer.allowed_ips if surplus else added or None,
+        replace=surplus,
+        preshared_key=(peer.preshared_key or "") if key != now.preshared_key else None,
+        endpoint=endpoint,
+        keepalive=peer.keepalive if peer.keepalive != now.keepalive else None,
+    )
+    same = (found.allowed_ips, found.preshared_key, found.endpoint, found.keepalive) == (None, None, None, None)
+    return None if same else found
+
+
+def _restore(name: str, peer: ObservedPeer, secrets: dict[str, str], new: bool = False) -> PeerChange:
+    names = {digest: secret for secret, digest in secrets.items()}
+    return PeerChange(
+        name or f"{peer.public_key[:12]}…",
+        peer.public_key,
+        new=new,
+        allowed_ips=tuple(sorted(peer.allowed_ips)),
+        replace=True,
+        preshared_key=names.get(peer.preshared_key, "") if peer.preshared_key else "",
+        endpoint=peer.endpoint,
+        keepalive=peer.keepalive,
+    )
+
+
+def _disturbs(changes: list[PeerChange], removed: int) -> str:
+    rekeyed = sum(change.preshared_key is not None and not change.new for change in changes)
+    moved = sum(change.endpoint is not None and not change.new for change in changes)
+    parts = [
+        f"{removed} peers are cut off" if removed else "",
+        f"{rekeyed} peers shake hands anew (preshared key)" if rekeyed else "",
+        f"{moved} peers are called at a new endpoint" if moved else "",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,319 @@
+"""Desired × Observed → Plan: what to do, in an order in which every prefix is safe, each step with its inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.core import peers
+from appliance.core.state import (
+    ALIAS,
+    AUTO,
+    KERNEL,
+    USERSPACE,
+    Desired,
+    DesiredTunnel,
+    Observed,
+    ObservedLink,
+    Route,
+    Rule,
+)
+from appliance.core.steps import (
+    AddAddress,
+    AddRoutes,
+    AddRule,
+    AddTunnel,
+    DeleteAddress,
+    DeleteRoutes,
+    DeleteRule,
+    DeleteTunnel,
+    LoadRuleset,
+    ReloadNetworkd,
+    ReloadResolved,
+    SetDevice,
+    SetLink,
+    SetSysctl,
+    Step,
+    WriteFile,
+)
+
+DEFAULT_UPLINK_MTU = 1500
+RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step, and what takes it back."""
+
+    step: Step
+    undo: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in order; and in plain words what it disturbs and what could not be planned."""
+
+    planned: tuple[Planned, ...] = ()
+    disturbs: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(each.step for each in self.planned)
+
+    def __bool__(self) -> bool:
+        return bool(self.planned)
+
+
+def plan(
+    desired: Desired,
+    observed: Observed,
+    previous: Desired | None = None,
+    moved: Mapping[str, str] | None = None,
+) -> Plan:
+    """The way from `observed` to `desired`.
+
+    `previous` is what this box was told before: an endpoint is set again only where its text differs from it.
+    `moved` maps peers (TUNNEL.PEER) to the endpoint that they were just found to have moved to.
+    """
+    made = _Planner(desired, observed, previous, dict(moved or {}))
+    made.firewall()
+    made.files()
+    made.removals()
+    for tunnel in desired.tunnels:
+        made.tunnel(tunnel)
+    made.routes_and_rules()
+    made.sysctls()
+    return Plan(tuple(made.planned), tuple(made.disturbs) or ("no tunnel is touched",), tuple(made.warnings))
+
+
+def shown(found: Plan) -> dict[str, Any]:
+    """The plan in plain values: what `plan --json` prints, and what goes over the control socket."""
+    return {
+        "steps": [{"kind": type(step).__name__, "text": str(step)} for step in found.steps],
+        "disturbs": list(found.disturbs),
+        "warnings": list(found.warnings),
+    }
+
+
+def engine_for(tunnel: DesiredTunnel, observed: Observed) -> str:
+    """`engine: auto` is the kernel's module when it is there, the bundled userspace engine otherwise."""
+    if tunnel.engine == AUTO:
+        return KERNEL if observed.kernel_wireguard else USERSPACE
+    return tunnel.engine
+
+
+def running_engine(link: ObservedLink) -> str:
+    """What runs an interface that exists: the kernel's own kind, or a tun device with an engine behind it."""
+    return KERNEL if link.kind == "wireguard" else USERSPACE
+
+
+def tunnel_mtu(tunnel: DesiredTunnel, desired: Desired, observed: Observed) -> int:
+    """The tunnel's MTU in bytes: the smallest uplink's, less 20 or 40 of IP, 8 of UDP and 32 of WireGuard.
+
+    WireGuard's data message adds a 16-byte header and a 16-byte tag (whitepaper, section 5.4.6).
+    """
+    if tunnel.mtu is not None:
+        return tunnel.mtu
+    sizes = []
+    for uplink in desired.uplinks:
+        link = observed.links.get(uplink.device)
+        sizes.append((link.mtu if link else DEFAULT_UPLINK_MTU) - (80 if uplink.carries_ipv6 else 60))
+    smallest = min(sizes, default=DEFAULT_UPLINK_MTU - 80)
+    return max(smallest, 1280 if any(":" in address for address in tunnel.addresses) else 576)
+
+
+class _Planner:
+    """Collects the steps of one plan; each method is one paragraph of the order that docs/DESIGN.md gives."""
+
+    def __init__(
+        self, desired: Desired, observed: Observed, previous: Desired | None, moved: dict[str, str]
+    ) -> None:
+        self.desired = desired
+        self.observed = observed
+        self.previous = previous
+        self.moved = moved
+        self.planned: list[Planned] = []
+        self.disturbs: list[str] = []
+        self.warnings: list[str] = list(desired.notes)
+        self.devices = {tunnel.device for tunnel in desired.tunnels}
+        self.lost_devices: set[str] = set()
+
+    def add(self, step: Step, *undo: Step) -> None:
+        self.planned.append(Planned(step, undo))
+
+    def firewall(self) -> None:
+        ruleset = self.desired.ruleset
+        present = all(device in self.observed.links for device in ruleset.offload_devices)
+        text = ruleset.offload if self.observed.flow_offload and present and ruleset.offload else ruleset.plain
+        if self.observed.ruleset != text:
+            self.add(LoadRuleset(text), LoadRuleset(self.observed.ruleset))
+
+    def files(self) -> None:
+        wanted, present = self.desired.files, self.observed.files
+        changed = [path for path in sorted(wanted.keys() | present.keys()) if wanted.get(path) != present.get(path)]
+        networkd = [path for path in changed if path != RESOLVED_FILE]
+        anew = tuple(
+            link.device
+            for link in self.desired.links
+            if link.path not in changed and self._lacks_address(link.device, link.addresses)
+        )
+        self._write(networkd, ReloadNetworkd())
+        if networkd or anew:
+            self.add(ReloadNetworkd(anew))
+        if RESOLVED_FILE in changed:
+            self._write([RESOLVED_FILE], ReloadResolved())
+            self.add(ReloadResolved())
+
+    def _write(self, paths: list[str], reload: Step) -> None:
+        """Undoing runs in reverse, so the first file's undo comes last: it is the one that ends with the reload."""
+        for path in paths:
+            back = WriteFile(path, self.observed.files.get(path))
+            undo = (back, reload) if path == paths[0] else (back,)
+            self.add(WriteFile(path, self.desired.files.get(path)), *undo)
+
+    def _lacks_address(self, device: str, addresses: tuple[str, ...]) -> bool:
+        link = self.observed.links.get(device)
+        return link is not None and not set(addresses) <= link.addresses
+
+    def removals(self) -> None:
+        """What goes away, in the reverse order of its making."""
+        wanted_rules, wanted_routes = self._wanted_rules(), self._wanted_routes()
+        for rule in sorted(self.observed.rules - wanted_rules, key=lambda rule: (rule.priority, rule.family)):
+            self.add(DeleteRule(rule), AddRule(rule))
+        gone = tuple(sorted(self.observed.routes - wanted_routes, key=_route_order))
+        if gone:
+            self.add(DeleteRoutes(gone), AddRoutes(gone))
+        for device, link in sorted(self.observed.links.items()):
+            if link.alias.startswith(ALIAS) and device not in self.devices:
+                self.remove_tunnel(link, "removed")
+
+    def remove_tunnel(self, link: ObservedLink, why: str) -> None:
+        engine = running_engine(link)
+        state = self.observed.devices.get(link.device)
+        undo: list[Step] = [AddTunnel(link.device, engine, link.alias)]
+        if state:
+            undo.append(SetDevice(link.device, engine, link.device, state.listen_port, state.mark))
+            undo.append(peers.restored(link.device, engine, state, self.observed.secrets))
+        undo += [AddAddress(link.device, address) for address in sorted(link.addresses)]
+        undo.append(SetLink(link.device, link.mtu, link.up))
+        lost = tuple(
+            sorted((route for route in self.observed.routes if route.device == link.device), key=_route_order)
+        )
+        kept = tuple(route for route in lost if route in self._wanted_routes())
+        if kept:
+            undo.append(AddRoutes(kept))
+        self.add(DeleteTunnel(link.device, engine), *undo)
+        self.lost_devices.add(link.device)
+        count = len(state.peers) if state else 0
+        self.disturbs.append(f"{link.device.removeprefix('wg-')}: {why}, its {count} peers are cut off")
+
+    def tunnel(self, tunnel: DesiredTunnel) -> None:
+        device, engine = tunnel.device, engine_for(tunnel, self.observed)
+        link = self.observed.links.get(device)
+        if link and running_engine(link) != engine:
+            self.remove_tunnel(link, f"the engine becomes {engine}")
+            self.disturbs[-1] = f"{tunnel.name}: {len(tunnel.peers)} peers pause about 1 s (engine becomes {engine})"
+            link = None
+        state = self.observed.devices.get(device) if link else None
+        alias = f"{ALIAS}tunnel {tunnel.name}"
+        if link is None:
+            self.add(AddTunnel(device, engine, alias), DeleteTunnel(device, engine))
+        elif link.alias != alias:
+            self.add(SetLink(device, alias=alias), SetLink(device, alias=link.alias))
+        key = None if state and state.public_key and state.public_key == self.observed.keys.get(tunnel.key) else tunnel.key
+        port = tunnel.listen_port if state is None or tunnel.listen_port not in (0, state.listen_port) else None
+        mark = tunnel.mark if state is None or state.mark != tunnel.mark else None
+        if state is None:
+            self.add(SetDevice(device, engine, key, port, mark))
+        elif (key, port, mark) != (None, None, None):
+            back = SetDevice(
+                device,
+                engine,
+                None,
+                state.listen_port if port is not None else None,
+                state.mark if mark is not None else None,
+            )
+            self.add(SetDevice(device, engine, key, port, mark), back)
+            if key or port is not None:
+                self.disturbs.append(f"{tunnel.name}: {len(state.peers)} peers must reach it anew (key or port changed)")
+        change = peers.change(tunnel, engine, state, self.observed, self.previous, self.moved)
+        self.warnings += change.warnings
+        if change.step:
+            self.add(change.step, *((change.undo,) if change.undo else ()))
+            if change.disturbs and state is not None:
+                self.disturbs.append(f"{tunnel.name}: {change.disturbs}")
+        addresses = link.addresses if link else frozenset()
+        for address in sorted(addresses - set(tunnel.addresses)):
+            if not address.startswith("fe80:"):
+                self.add(DeleteAddress(device, address), AddAddress(device, address))
+        for address in tunnel.addresses:
+            if address not in addresses:
+                self.add(AddAddress(device, address), DeleteAddress(device, address))
+        mtu = tunnel_mtu(tunnel, self.desired, self.observed)
+        if link is None:
+            self.add(SetLink(device, mtu, True))
+        elif link.mtu != mtu or not link.up:
+            new_mtu = mtu if link.mtu != mtu else None
+            self.add(
+                SetLink(device, new_mtu, None if link.up else True),
+                SetLink(device, link.mtu if new_mtu else None, None if link.up else False),
+            )
+
+    def routes_and_rules(self) -> None:
+        here = {route for route in self.observed.routes if route.device not in self.lost_devices}
+        missing = sorted(self._wanted_routes() - here, key=_route_order)
+        possible = tuple(route for route in missing if self._usable(route))
+        if possible:
+            self.add(AddRoutes(possible), DeleteRoutes(possible))
+        for rule in sorted(self._wanted_rules() - self.observed.rules, key=lambda rule: (rule.priority, rule.family)):
+            self.add(AddRule(rule), DeleteRule(rule))
+
+    def _usable(self, route: Route) -> bool:
+        """A route over an uplink waits until the link is up: the kernel refuses it before, and an event follows."""
+        if not route.device or route.device in self.devices:
+            return True
+        link = self.observed.links.get(route.device)
+        return link is not None and link.up
+
+    def _wanted_routes(self) -> frozenset[Route]:
+        """The routes of the file, and for each uplink's own table where that uplink leads at this moment."""
+        routes = set(self.desired.routes)
+        for uplink in self.desired.uplinks:
+            if not uplink.mark:
+                continue
+            gateways = list(uplink.gateways)
+            for family in (4, 6):
+                if any((":" in gateway) == (family == 6) for gateway in gateways):
+                    continue
+                found = [d for d in self.observed.defaults if d.device == uplink.device and (":" in d.gateway) == (family == 6)]
+                gateways += [min(found, key=lambda default: default.metric).gateway] if found else []
+            for gateway in gateways:
+                destination = "::/0" if ":" in gateway else "0.0.0.0/0"
+                routes.add(Route(destination, uplink.device, uplink.table, gateway))
+        return frozenset(routes)
+
+    def _wanted_rules(self) -> frozenset[Rule]:
+        """The rules of the file, and for each uplink one for every address that it has at this moment."""
+        rules = set(self.desired.rules)
+        for uplink in self.desired.uplinks:
+            link = self.observed.links.get(uplink.device)
+            if not uplink.mark or link is None:
+                continue
+            for address in link.addresses:
+                family = 6 if ":" in address else 4
+                if not address.startswith("fe80:"):
+                    source = address.split("/")[0] + ("/128" if family == 6 else "/32")
+                    rules.add(Rule(family, 5200, uplink.table, source=source))
+        return frozenset(rules)
+
+    def sysctls(self) -> None:
+        for key, value in self.desired.sysctls.items():
+            now = self.observed.sysctls.get(key)
+            if now is not None and now != value:
+                self.add(SetSysctl(key, value), SetSysctl(key, now))
+
+
+def _route_order(route: Route) -> tuple[int, str, str]:
+    return (route.table, route.device, route.destination)

@@ -1,0 +1,55 @@
+"""Which peers have fallen silent: something was sent to them, and nothing has come back for a while.
+
+Pure: readings and the time go in, names come out. WireGuard itself answers data within 10 s (KEEPALIVE_TIMEOUT), so a
+peer that is sent to and stays silent for longer is not where we think it is, or not there at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SILENT_SECONDS = 10.0
+AGAIN_SECONDS = 15.0
+"""How long a silent peer is left alone after it was reported."""
+
+
+@dataclass(slots=True)
+class _Track:
+    received: int
+    sent: int
+    unanswered_since: float | None = None
+    reported: float = float("-inf")
+
+
+class Silence:
+    """Follows the byte counters of named peers."""
+
+    def __init__(self) -> None:
+        self.tracks: dict[str, _Track] = {}
+
+    def update(self, readings: Iterable[tuple[str, int, int]], now: float) -> list[str]:
+        """`readings` are (peer, bytes received, bytes sent), `now` in seconds of a clock that only rises.
+
+        Returns the peers that are silent now and were not reported in the last AGAIN_SECONDS.
+        """
+        silent = []
+        seen = set()
+        for name, received, sent in readings:
+            seen.add(name)
+            track = self.tracks.get(name)
+            if track is None or received < track.received:
+                self.tracks[name] = _Track(received, sent, None if received else now if sent else None)
+                continue
+            if received > track.received:
+                track.unanswered_since = None
+            elif sent > track.sent and track.unanswered_since is None:
+                track.unanswered_since = now
+            track.received, track.sent = received, sent
+            since = track.unanswered_since
+            if since is not None and now - since >= SILENT_SECONDS and now - track.reported >= AGAIN_SECONDS:
+                track.reported = now
+                silent.append(name)
+        for name in self.tracks.keys() - seen:
+            del self.tracks[name]
+        return silent

@@ -1,0 +1,212 @@
+"""What a box should be (Desired) and what it is (Observed), in the same words, so that the two can be compared.
+
+Addresses, networks and endpoints are text in their canonical form: they come from the standard library on the one side
+and from the kernel on the other, and compare as text. Secrets never stand here, only their names and digests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PROTOCOL = 114
+"""rtm_protocol / FRA_PROTOCOL of every route and rule of ours (rtnetlink(7); unassigned in iproute2's rt_protos)."""
+
+MAIN_TABLE = 254
+TUNNEL_TABLE = 51
+UPLINK_TABLE = 101
+ALIAS = "appliance: "
+"""Interface alias (IFLA_IFALIAS) with which the tunnels' links begin."""
+
+KERNEL = "kernel"
+USERSPACE = "userspace"
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of ours. `gateway` None is a route on the link itself; device "" a blackhole."""
+
+    destination: str
+    device: str
+    table: int = MAIN_TABLE
+    gateway: str | None = None
+    metric: int = 0
+    mtu: int | None = None
+
+    @property
+    def family(self) -> int:
+        return 6 if ":" in self.destination else 4
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy routing rule of ours (ip-rule(8)); None and False are conditions that are absent."""
+
+    family: int
+    priority: int
+    table: int
+    mark: int | None = None
+    mask: int | None = None
+    invert: bool = False
+    source: str | None = None
+    suppress_prefix_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredPeer:
+    """A peer as the file has it. `name` is TUNNEL.PEER; `endpoint` HOST:PORT as written."""
+
+    name: str
+    public_key: str
+    allowed_ips: tuple[str, ...]
+    preshared_key: str | None = None
+    endpoint: str | None = None
+    keepalive: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTunnel:
+    """A WireGuard interface. `mtu` None: from the uplink; `listen_port` 0: any; `mark` 0: none."""
+
+    name: str
+    engine: str
+    addresses: tuple[str, ...]
+    peers: tuple[DesiredPeer, ...]
+    listen_port: int = 0
+    mtu: int | None = None
+    mark: int = 0
+
+    @property
+    def device(self) -> str:
+        return tunnel_device(self.name)
+
+    @property
+    def key(self) -> str:
+        """The name under which the box keeps this tunnel's private key."""
+        return self.device
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredLink:
+    """A physical interface that networkd sets up from our file. `addresses` are the static ones."""
+
+    name: str
+    device: str
+    addresses: tuple[str, ...]
+    mtu: int | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """A way to the internet. `gateways` are static ones; a version that is missing is read from the main table."""
+
+    name: str
+    device: str
+    table: int
+    mark: int
+    gateways: tuple[str, ...]
+    dynamic: bool
+    carries_ipv6: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """Our nft table as text, once without and once with flow offload."""
+
+    plain: str
+    offload: str
+    offload_devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that one box should be."""
+
+    site: str
+    box: str
+    digest: str
+    links: tuple[DesiredLink, ...]
+    uplinks: tuple[Uplink, ...]
+    tunnels: tuple[DesiredTunnel, ...]
+    routes: tuple[Route, ...]
+    rules: tuple[Rule, ...]
+    files: dict[str, str]
+    sysctls: dict[str, str]
+    ruleset: Ruleset
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedLink:
+    """`kind` is IFLA_INFO_KIND ("wireguard", "tun", "veth", "" for a real card); `up` the administrative state."""
+
+    device: str
+    kind: str
+    up: bool
+    carrier: bool
+    mtu: int
+    alias: str = ""
+    addresses: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPeer:
+    """A peer as the engine has it. Times in seconds since the epoch, 0 for never; `preshared_key` a digest, "" for none."""
+
+    public_key: str
+    allowed_ips: frozenset[str]
+    endpoint: str | None
+    keepalive: int
+    preshared_key: str
+    last_handshake: float = 0.0
+    received: int = 0
+    sent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedDevice:
+    """A WireGuard interface as its engine has it."""
+
+    public_key: str
+    listen_port: int
+    mark: int
+    peers: dict[str, ObservedPeer]
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRoute:
+    """A default route of the main table that is not ours: where an uplink leads."""
+
+    device: str
+    gateway: str
+    metric: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one box is, as the kernel, the engines, nft and the disk say at this moment.
+
+    `ruleset` is the text of our table that stands in the kernel unaltered, "" when there is none or somebody changed it.
+    `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests.
+    `resolved` maps a host name to its addresses, the best first.
+    """
+
+    links: dict[str, ObservedLink] = field(default_factory=dict)
+    devices: dict[str, ObservedDevice] = field(default_factory=dict)
+    routes: frozenset[Route] = frozenset()
+    rules: frozenset[Rule] = frozenset()
+    defaults: tuple[DefaultRoute, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+    sysctls: dict[str, str] = field(default_factory=dict)
+    ruleset: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kernel_wireguard: bool = False
+    flow_offload: bool = False
+
+
+def tunnel_device(name: str) -> str:
+    """The interface of the tunnel `name`."""
+    return f"wg-{name}"

@@ -1,0 +1,257 @@
+"""The steps of a plan, as data. What is printed, what is tested and what is run is the same object.
+
+Every step can be repeated without harm; each names the thing it changes in the words of the tool that shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.core.state import Route, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRuleset:
+    """Replaces our nft table whole. "" stands for the ruleset that lets nothing through."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return "firewall: replace the table inet appliance" + ("" if self.text else " by the closed one")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Writes a file whole, or removes it when `content` is None."""
+
+    path: str
+    content: str | None
+
+    def __str__(self) -> str:
+        return f"{'remove' if self.content is None else 'write'} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadNetworkd:
+    """Has networkd read its files again, and set up `devices` anew even where their file is unchanged."""
+
+    devices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        again = f", {', '.join(self.devices)} anew" if self.devices else ""
+        return f"networkd: read the files again{again}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResolved:
+    """Has resolved read its drop-in again."""
+
+    def __str__(self) -> str:
+        return "resolved: read the file again"
+
+
+@dataclass(frozen=True, slots=True)
+class AddTunnel:
+    """Makes a WireGuard interface, run by `engine`."""
+
+    device: str
+    engine: str
+    alias: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: add, engine {self.engine}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTunnel:
+    """Removes a WireGuard interface and its engine."""
+
+    device: str
+    engine: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: delete"
+
+
+@dataclass(frozen=True, slots=True)
+class SetDevice:
+    """Sets what WireGuard calls the interface's own part. None leaves a value as it is; `key` is the key's name."""
+
+    device: str
+    engine: str
+    key: str | None = None
+    listen_port: int | None = None
+    mark: int | None = None
+
+    def __str__(self) -> str:
+        parts = [
+            f"private key {self.key}" if self.key else "",
+            f"listen port {self.listen_port or 'any'}" if self.listen_port is not None else "",
+            f"fwmark {self.mark:#x}" if self.mark is not None else "",
+        ]
+        return f"{self.device}: set {', '.join(part for part in parts if part)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerChange:
+    """What changes about one peer. None leaves a value as it is.
+
+    `preshared_key` is the name of a secret, "" for none. `replace` makes `allowed_ips` the whole list, otherwise
+    they are added. `endpoint` is ADDRESS:PORT.
+    """
+
+    name: str
+    public_key: str
+    new: bool = False
+    allowed_ips: tuple[str, ...] | None = None
+    replace: bool = False
+    preshared_key: str | None = None
+    endpoint: str | None = None
+    keepalive: int | None = None
+
+    def __str__(self) -> str:
+        parts = [
+            f"allowed ips {' '.join(self.allowed_ips) or 'none'}" if self.allowed_ips is not None else "",
+            f"preshared key {self.preshared_key or 'none'}" if self.preshared_key is not None else "",
+            f"endpoint {self.endpoint}" if self.endpoint else "",
+            f"keepalive {self.keepalive or 'off'}" if self.keepalive is not None else "",
+        ]
+        return f"{'add' if self.new else 'change'} {self.name}: " + ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class SetPeers:
+    """Removes the peers with the keys in `removed`, then changes and adds; every other peer is left alone."""
+
+    device: str
+    engine: str
+    changes: tuple[PeerChange, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = [f"remove {key[:12]}…" for key in self.removed] + [str(change) for change in self.changes]
+        if len(shown) > 4:
+            new = sum(change.new for change in self.changes)
+            shown = [f"remove {len(self.removed)}, add {new}, change {len(self.changes) - new} peers"]
+        return f"{self.device}: {'; '.join(shown)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink:
+    """Sets an interface's MTU, alias and administrative state; None leaves each as it is."""
+
+    device: str
+    mtu: int | None = None
+    up: bool | None = None
+    alias: str | None = None
+
+    def __str__(self) -> str:
+        parts = [
+            f"mtu {self.mtu}" if self.mtu is not None else "",
+            {None: "", True: "up", False: "down"}[self.up],
+            f"alias {self.alias!r}" if self.alias is not None else "",
+        ]
+        return f"{self.device}: set {', '.join(part for part in parts if part)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    device: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: add address {self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAddress:
+    device: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: delete address {self.address}"
+
+
+def _routes(verb: str, routes: tuple[Route, ...]) -> str:
+    if len(routes) > 4:
+        return f"{verb} {len(routes)} routes"
+    return "; ".join(f"{verb} {route_text(route)}" for route in routes)
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoutes:
+    routes: tuple[Route, ...]
+
+    def __str__(self) -> str:
+        return _routes("add", self.routes)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRoutes:
+    routes: tuple[Route, ...]
+
+    def __str__(self) -> str:
+        return _routes("delete", self.routes)
+
+
+@dataclass(frozen=True, slots=True)
+class AddRule:
+    rule: Rule
+
+    def __str__(self) -> str:
+        return f"add rule {rule_text(self.rule)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRule:
+    rule: Rule
+
+    def __str__(self) -> str:
+        return f"delete rule {rule_text(self.rule)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetSysctl:
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"sysctl {self.key} = {self.value}"
+
+
+type Step = (
+    LoadRuleset
+    | WriteFile
+    | ReloadNetworkd
+    | ReloadResolved
+    | AddTunnel
+    | DeleteTunnel
+    | SetDevice
+    | SetPeers
+    | SetLink
+    | AddAddress
+    | DeleteAddress
+    | AddRoutes
+    | DeleteRoutes
+    | AddRule
+    | DeleteRule
+    | SetSysctl
+)
+
+
+def route_text(route: Route) -> str:
+    """The route as ip-route(8) would say it."""
+    kind = "" if route.device else "blackhole "
+    via = f" via {route.gateway}" if route.gateway else ""
+    device = f" dev {route.device}" if route.device else ""
+    table = "" if route.table == 254 else f" table {route.table}"
+    mtu = f" mtu {route.mtu}" if route.mtu else ""
+    return f"route {kind}{route.destination}{via}{device}{table}{mtu}"
+
+
+def rule_text(rule: Rule) -> str:
+    """The rule as ip-rule(8) would say it."""
+    mark = "" if rule.mark is None else f" fwmark {rule.mark:#x}" + (f"/{rule.mask:#x}" if rule.mask else "")
+    source = f" from {rule.source}" if rule.source else ""
+    suppress = "" if rule.suppress_prefix_length is None else f" suppress_prefixlength {rule.suppress_prefix_length}"
+    return f"{rule.priority}:{' not' if rule.invert else ''}{source}{mark} lookup {rule.table}{suppress} (IPv{rule.family})"

@@ -1,0 +1,289 @@
+"""The kinds of values that appliance.yaml holds, each with the sentence that says what to write instead.
+
+Every check here looks at one value alone; what values mean to each other is the network linter's (lint/).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+
+NAME = r"[a-z][a-z0-9-]*"
+_NAME = re.compile(NAME + r"\Z")
+_DEVICE = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?\Z")
+_PORTS = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
+
+
+def bad(message: str) -> PydanticCustomError:
+    """The error that pydantic carries to the place where it happened."""
+    return PydanticCustomError("appliance", "{message}", {"message": message})
+
+
+def shown(value: Any) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _text(value: Any, wanted: str) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise bad(f"a value is missing; write {wanted}")
+    if isinstance(value, dict | list):
+        kind = "a mapping" if isinstance(value, dict) else "a list"
+        raise bad(f"this is {kind}; write {wanted}")
+    raise bad(f"{shown(value)} is not {wanted} (put digits that are a name in quotes)")
+
+
+def _name(limit: int) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        text = _text(value, "a name")
+        if not _NAME.match(text):
+            hint = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")
+            hint = hint if _NAME.match(hint) else "office"
+            raise bad(f"{shown(text)} is not a name; use a-z, 0-9 and -, beginning with a letter, such as {hint[:limit]}")
+        if len(text) > limit:
+            raise bad(f"{shown(text)} is too long; a name here has at most {limit} characters")
+        return text
+
+    return check
+
+
+def _device(value: Any) -> str:
+    text = _text(value, "a network device, such as enp1s0")
+    if not _DEVICE.match(text) or text in (".", ".."):
+        raise bad(f"{shown(text)} is not the name of a network device; write one such as enp1s0 (see `ip link`)")
+    if len(text) > 15:
+        raise bad(f"{shown(text)} is too long; the kernel's device names have at most 15 characters")
+    return text
+
+
+def _without_scope(text: str) -> str:
+    """Python takes anything behind a % for the scope of an IPv6 address; here the interface says the scope."""
+    if "%" in text:
+        raise bad(f"{shown(text)} has a scope; write the address without `%` and what follows it")
+    return text
+
+
+def _address(value: Any) -> Address:
+    text = _without_scope(_text(value, "an IP address, such as 192.168.10.20"))
+    try:
+        return ip_address(text)
+    except ValueError:
+        if "/" in text:
+            raise bad(f"{shown(text)} has a prefix length; write the address alone, {text.split('/')[0]}") from None
+        raise bad(f"{shown(text)} is not an IP address; write one such as 192.168.10.20 or fd00::20") from None
+
+
+def _interface(value: Any) -> Interface:
+    text = _without_scope(_text(value, "an address with its prefix length, such as 192.168.10.1/24"))
+    if "/" not in text:
+        length = 64 if ":" in text else 24
+        raise bad(f"{shown(text)} has no prefix length; write for example {text}/{length}")
+    try:
+        interface = ip_interface(text)
+    except ValueError:
+        message = f"{shown(text)} is not an address with a prefix length; write one such as 192.168.10.1/24"
+        raise bad(message) from None
+    whole = interface.version == 4 and interface.network.prefixlen < 31
+    if whole and interface.ip in (interface.network.network_address, interface.network.broadcast_address):
+        which = "network's own" if interface.ip == interface.network.network_address else "broadcast"
+        raise bad(f"{text} is the {which} address; write a host's, such as {_first_host(interface)}")
+    return interface
+
+
+def _first_host(interface: Interface) -> str:
+    return f"{interface.network.network_address + 1}/{interface.network.prefixlen}"
+
+
+def _uplink_address(value: Any) -> Interface | str:
+    if value in ("dhcp", "ra"):
+        return str(value)
+    if isinstance(value, str) and "/" not in value and not any(c.isdigit() for c in value):
+        raise bad(f"{shown(value)} is not known here; write an address such as 192.168.10.1/24, or dhcp, or ra")
+    return _interface(value)
+
+
+def _network(value: Any) -> Network:
+    text = _without_scope(_text(value, "a network, such as 192.168.20.0/24"))
+    try:
+        return ip_network(text)
+    except ValueError:
+        try:
+            right = ip_network(text, strict=False)
+        except ValueError:
+            message = f"{shown(text)} is not a network; write one such as 192.168.20.0/24 or fd00:20::/48"
+            raise bad(message) from None
+        raise bad(f"{text} has bits set beyond its prefix length; write {right}") from None
+
+
+def _public_key(value: Any) -> str:
+    text = _text(value, "a WireGuard public key (44 characters that end in =)")
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 32 or base64.b64encode(raw).decode() != text:
+        message = "this is not a WireGuard public key; it has 44 characters and ends in =, as `wg pubkey` prints it"
+        raise bad(message)
+    return text
+
+
+class Endpoint(NamedTuple):
+    """Where a peer listens: a host name or address, and a UDP port."""
+
+    host: str
+    port: int
+
+    @property
+    def is_name(self) -> bool:
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return True
+        return False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _endpoint(value: Any) -> Endpoint:
+    text = _without_scope(_text(value, "host:port, such as geneva.example.net:51820"))
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or len(port) > 5:
+        raise bad(f"{shown(text)} has no port; write host:port, such as geneva.example.net:51820")
+    if not 1 <= int(port) <= 65535:
+        raise bad(f"port {port} does not exist; ports are 1 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise bad(f"{shown(text)}: an IPv6 address stands in brackets here; write [{host}]:{port}")
+    try:
+        host = str(ip_address(host))
+    except ValueError:
+        if not _HOST_NAME.match(host) or host.replace(".", "").isdigit() or ":" in host:
+            raise bad(f"{shown(host)} is neither a host name nor an IP address") from None
+    return Endpoint(host, int(port))
+
+
+class Ports(NamedTuple):
+    """A protocol with a port or a range of ports; `last` equals `first` for a single one."""
+
+    protocol: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.protocol}/{self.first}" + (f"-{self.last}" if self.last != self.first else "")
+
+
+def _ports(value: Any) -> Ports:
+    text = _text(value, "a protocol and port, such as tcp/445 or udp/5000-5010")
+    found = _PORTS.match(text)
+    if not found:
+        raise bad(f"{shown(text)} is not a protocol and port; write tcp/445 or udp/5000-5010")
+    first = int(found[2])
+    last = int(found[3] or found[2])
+    if not 1 <= first <= last <= 65535:
+        raise bad(f"{shown(text)}: ports are 1 to 65535, the smaller one first")
+    return Ports(found[1], first, last)
+
+
+def _port(value: Any) -> Ports:
+    ports = _ports(value)
+    if ports.first != ports.last:
+        raise bad(f"{shown(value)} is a range; one forward carries one port")
+    return ports
+
+
+def integer(low: int, high: int, what: str) -> Callable[[Any], int]:
+    """A whole number from `low` to `high`; `what` names the thing and its unit."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            if isinstance(value, str) and value.isdecimal():
+                raise bad(f"{shown(value)} stands in quotes; write the number without them")
+            what_stands = "nothing stands here" if value is None else f"{shown(value)} is not a whole number"
+            raise bad(f"{what_stands}; write {what}, {low} to {high}")
+        if not low <= value <= high:
+            raise bad(f"{value} is out of range; write {what}, {low} to {high}")
+        return value
+
+    return check
+
+
+def one_or_more(value: Any) -> Any:
+    """`address: X` and `address: [X, Y]` are both well understood by people; the model holds lists."""
+    if isinstance(value, list):
+        if not value:
+            raise bad("the list is empty; write a value, or leave the key away")
+        return value
+    return [value]
+
+
+def choice(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in words or not isinstance(value, str):
+            raise bad(f"{shown(value)} is not known here; write {' or '.join(words)}")
+        return value
+
+    return check
+
+
+def or_word(word: str, otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Accepts `word` as it stands, and everything that `otherwise` accepts."""
+
+    def check(value: Any) -> Any:
+        if value == word and isinstance(value, str):
+            return value
+        if isinstance(value, str) and not value.isdecimal():
+            raise bad(f"{shown(value)} is not known here; write {word} or a number")
+        return otherwise(value)
+
+    return check
+
+
+def _schema(description: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": description, **more})
+
+
+_AS_TEXT = PlainSerializer(str, return_type=str)
+
+Name = Annotated[str, BeforeValidator(_name(32)), _schema("a-z, 0-9 and -", pattern=f"^{NAME}$", maxLength=32)]
+TunnelName = Annotated[str, BeforeValidator(_name(12)), _schema("a-z, 0-9 and -", pattern=f"^{NAME}$", maxLength=12)]
+"""At most 12 characters: the interface is wg-NAME, and the kernel's names end at 15."""
+Device = Annotated[str, BeforeValidator(_device), _schema("a network device", pattern="^[A-Za-z0-9_.-]{1,15}$")]
+HostAddress = Annotated[Address, BeforeValidator(_address), _AS_TEXT, _schema("an IP address")]
+InterfaceAddress = Annotated[Interface, BeforeValidator(_interface), _AS_TEXT, _schema("ADDRESS/LENGTH")]
+UplinkAddress = Annotated[
+    Interface | str, BeforeValidator(_uplink_address), _AS_TEXT, _schema("ADDRESS/LENGTH, or dhcp, or ra")
+]
+Subnet = Annotated[Network, BeforeValidator(_network), _AS_TEXT, _schema("NETWORK/LENGTH")]
+PublicKey = Annotated[str, BeforeValidator(_public_key), _schema("a WireGuard public key", pattern="^[A-Za-z0-9+/]{43}=$")]
+PeerEndpoint = Annotated[Endpoint, BeforeValidator(_endpoint), _AS_TEXT, _schema("HOST:PORT")]
+PortRange = Annotated[Ports, BeforeValidator(_ports), _AS_TEXT, _schema("tcp/PORT or udp/FIRST-LAST")]
+OnePort = Annotated[Ports, BeforeValidator(_port), _AS_TEXT, _schema("tcp/PORT or udp/PORT")]
+PortNumber = Annotated[int, BeforeValidator(integer(1, 65535, "a port")), Field(ge=1, le=65535)]
+Mtu = Annotated[int, BeforeValidator(integer(576, 9216, "an MTU in bytes")), Field(ge=576, le=9216)]

@@ -1,0 +1,1 @@
+"""The thin shell: `observe()` and `run(step)` are all that stands between the core and the machine."""

@@ -1,0 +1,179 @@
+"""The machine: reads it whole into an Observed, and runs single steps. Knows every adapter; no adapter knows another."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from appliance.adapters import systemd
+from appliance.adapters.engine import Engine, KeyedChange
+from appliance.adapters.errors import Refused
+from appliance.adapters.files import RuntimeFiles
+from appliance.adapters.kernel_engine import KernelEngine, kernel_wireguard_present
+from appliance.adapters.keys import Keys
+from appliance.adapters.nft import Nft
+from appliance.adapters.rtnetlink import RtNetlink
+from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
+from appliance.core import steps
+from appliance.core.plan import running_engine
+from appliance.core.state import ALIAS, KERNEL, Observed, ObservedDevice, ObservedLink
+from appliance.core.steps import PeerChange, Step
+from appliance.shell.paths import Paths
+
+SYSCTLS = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+DEVICE_SECONDS = 3.0
+
+
+class Machine:
+    """A running box. Facts that cannot change while it runs (what the kernel has) are read by `read_facts`."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.netlink = RtNetlink()
+        self.nft = Nft()
+        self.keys = Keys(paths.state)
+        self.files = RuntimeFiles(paths.root)
+        self.engines: dict[str, Engine] = {
+            "kernel": KernelEngine(),
+            "userspace": UserspaceEngine(self.public_key_of),
+        }
+        self.kernel_wireguard = False
+        self.flow_offload = False
+
+    def read_facts(self) -> None:
+        """Asks again what the kernel has: a module may have come or gone since."""
+        self.kernel_wireguard = kernel_wireguard_present()
+        self.flow_offload = self.nft.flow_offload()
+
+    def public_key_of(self, private: bytes) -> str:
+        """The public key of a private key that is one of this box's own; "unknown" for any other."""
+        for name, public in self.keys.public_keys().items():
+            with contextlib.suppress(Refused, OSError):
+                if self.keys.private_key(name) == private:
+                    return public
+        return "unknown"
+
+    def observe(self, resolved: Mapping[str, tuple[str, ...]] | None = None) -> Observed:
+        """Everything that the machine says at this moment. `resolved` is what the names are known to say."""
+        links = self.netlink.links()
+        routes, defaults = self.netlink.routes()
+        return Observed(
+            links=links,
+            devices=self.devices(links),
+            routes=routes,
+            rules=self.netlink.rules(),
+            defaults=defaults,
+            files=self.files.read(),
+            sysctls={key: value for key in SYSCTLS if (value := self._sysctl(key)) is not None},
+            ruleset=self.nft.read(),
+            keys=self.keys.public_keys(),
+            secrets=self.keys.secret_digests(),
+            resolved=dict(resolved or {}),
+            kernel_wireguard=self.kernel_wireguard,
+            flow_offload=self.flow_offload,
+        )
+
+    def devices(self, links: Mapping[str, ObservedLink]) -> dict[str, ObservedDevice]:
+        """Our tunnels as their engines have them. A link that just came and carries no alias yet counts as well."""
+        found = {}
+        for device, link in links.items():
+            if link.alias.startswith(ALIAS) or device.startswith("wg-"):
+                state = self.engines[running_engine(link)].read(device)
+                if state is not None:
+                    found[device] = state
+        return found
+
+    def run(self, step: Step) -> None:
+        """Carries out one step. Raises Refused, with nothing of this step left half done that matters to the next."""
+        match step:
+            case steps.LoadRuleset(text):
+                self.nft.load(text)
+            case steps.WriteFile(path, content):
+                self.files.write(path, content)
+            case steps.ReloadNetworkd(devices):
+                systemd.reload_networkd(devices)
+            case steps.ReloadResolved():
+                systemd.reload_resolved()
+            case steps.AddTunnel(device, engine, alias):
+                self._add_tunnel(device, engine, alias)
+            case steps.DeleteTunnel(device, engine):
+                if engine != KERNEL:
+                    systemd.stop(systemd.engine_unit(device))
+                    remove_stale_socket(device)
+                self.netlink.delete_link(device)
+            case steps.SetDevice(device, engine, key, port, mark):
+                private = self.keys.private_key(key) if key else None
+                self.engines[engine].set_device(device, private, port, mark)
+            case steps.SetPeers(device, engine, changes, removed):
+                keyed = [KeyedChange(change, self._preshared_key(change)) for change in changes]
+                self.engines[engine].set_peers(device, keyed, removed)
+            case steps.SetLink(device, mtu, up, alias):
+                self.netlink.set_link(device, mtu, up, alias)
+            case steps.AddAddress(device, address):
+                self.netlink.add_address(device, address)
+            case steps.DeleteAddress(device, address):
+                self.netlink.delete_address(device, address)
+            case steps.AddRoutes(routes):
+                self.netlink.add_routes(routes)
+            case steps.DeleteRoutes(routes):
+                self.netlink.delete_routes(routes)
+            case steps.AddRule(rule):
+                self.netlink.add_rule(rule)
+            case steps.DeleteRule(rule):
+                self.netlink.delete_rule(rule)
+            case steps.SetSysctl(key, value):
+                self._set_sysctl(key, value)
+
+    def _add_tunnel(self, device: str, engine: str, alias: str) -> None:
+        if engine == KERNEL:
+            self.netlink.add_wireguard(device, alias)
+            return
+        systemd.start(systemd.engine_unit(device))
+        # The unit counts as started when the process runs; its device follows within milliseconds.
+        end = time.monotonic() + DEVICE_SECONDS
+        while True:
+            try:
+                self.netlink.set_link(device, alias=alias)
+                return
+            except Refused:
+                if time.monotonic() > end:
+                    unit = systemd.engine_unit(device)
+                    raise Refused(f"the engine did not make {device}; see `journalctl -u {unit}`") from None
+                time.sleep(0.005)
+
+    def _preshared_key(self, change: PeerChange) -> bytes | None:
+        if change.preshared_key is None:
+            return None
+        return self.keys.preshared_key(change.preshared_key) if change.preshared_key else bytes(32)
+
+    def _sysctl_path(self, key: str) -> Path:
+        return Path("/proc/sys") / key.replace(".", "/")
+
+    def _sysctl(self, key: str) -> str | None:
+        try:
+            return self._sysctl_path(key).read_text().strip()
+        except OSError:
+            return None
+
+    def _set_sysctl(self, key: str, value: str) -> None:
+        try:
+            self._sysctl_path(key).write_text(value)
+        except OSError as error:
+            raise Refused(f"sysctl {key} cannot be set: {error.strerror}") from None
+
+    def port_taken(self, port: int) -> bool:
+        """Whether a program holds the UDP port; tried by binding it for an instant."""
+        for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                try:
+                    probe.bind((host, port))
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        return True
+        return False

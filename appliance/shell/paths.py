@@ -1,0 +1,49 @@
+"""Where things lie on a box, and below another root when a laptop or a test looks at one from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """`root` is / on a running box."""
+
+    root: Path = Path("/")
+
+    @property
+    def state(self) -> Path:
+        """What survives a reboot."""
+        return self.root / "data/appliance"
+
+    @property
+    def configuration(self) -> Path:
+        """The file that the administrator edits; the verbs' default FILE."""
+        return self.state / "appliance.yaml"
+
+    @property
+    def confirmed(self) -> Path:
+        """The file that runs, and that a boot loads."""
+        return self.state / "confirmed.yaml"
+
+    @property
+    def box(self) -> Path:
+        """One word: which of the file's boxes this is."""
+        return self.state / "box"
+
+    @property
+    def endpoints(self) -> Path:
+        """The last good answer for every endpoint name."""
+        return self.state / "endpoints.json"
+
+    @property
+    def control(self) -> Path:
+        return self.root / "run/appliance/control.sock"
+
+    def box_name(self) -> str | None:
+        """This box's name, None where nobody has given it one."""
+        try:
+            return self.box.read_text().strip() or None
+        except OSError:
+            return None

@@ -1,0 +1,190 @@
+"""Keeps the box as it should be: repairs what drifted, and takes it from one configuration to the next, or back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from appliance.adapters.errors import Refused
+from appliance.core.plan import Plan, Planned, plan
+from appliance.core.state import Desired, Observed
+from appliance.core.steps import ReloadNetworkd, Step
+from appliance.shell.machine import Machine
+
+log = logging.getLogger("appliance.keeper")
+
+SETTLE_SECONDS = 10.0
+RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""After a repair that did not go through; only while something is amiss."""
+
+
+class ApplyFailed(Exception):
+    """The configuration does not run; the text says why, and what the box runs now."""
+
+
+@dataclass(slots=True)
+class Keeper:
+    """`resolved` gives what the endpoint names say; `desired` is what the box should be, None before the first file."""
+
+    machine: Machine
+    resolved: Callable[[], dict[str, tuple[str, ...]]]
+    desired: Desired | None = None
+    failures: tuple[str, ...] = ()
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    attempts: int = 0
+    repaired: int = 0
+    waited_for: ReloadNetworkd | None = None
+
+    def observe(self) -> Observed:
+        return self.machine.observe(self.resolved())
+
+    def plan(self, desired: Desired) -> Plan:
+        """What it would take to get to `desired` from here."""
+        return plan(desired, self.observe(), self.desired)
+
+    # -- repairing ----------------------------------------------------------------------------------------------------
+
+    async def repair(self, moved: dict[str, str] | None = None) -> float | None:
+        """Puts right what differs. Returns the seconds after which to try again, None when all is as it should be."""
+        if self.desired is None:
+            return None
+        async with self.lock:
+            return self._repair(self.desired, moved or {})
+
+    def _repair(self, desired: Desired, moved: dict[str, str]) -> float | None:
+        start = time.monotonic()
+        try:
+            todo = plan(desired, self.observe(), desired, moved)
+        except Refused as error:
+            self.failures = (str(error),)
+            return self._retry()
+        steps = [each for each in todo.planned if each.step != self.waited_for]
+        failures: list[str] = []
+        broken: set[str] = set()
+        for each in steps:
+            device = getattr(each.step, "device", "")
+            if device and device in broken:
+                continue
+            try:
+                self.machine.run(each.step)
+            except Refused as error:
+                failures.append(str(error))
+                broken.add(device)
+        # networkd sets addresses in its own time: having asked once, wait for its events instead of asking again.
+        self.waited_for = next((s.step for s in todo.planned if isinstance(s.step, ReloadNetworkd) and s.step.devices), None)
+        if steps:
+            self.repaired += 1
+            took = (time.monotonic() - start) * 1000
+            shown = "; ".join(str(each.step) for each in steps[:8])
+            log.info("put right in %.0f ms: %s", took, shown, extra={"STEPS": len(steps), "MILLISECONDS": round(took)})
+        for failure in failures:
+            if failure not in self.failures:
+                log.error("%s", failure)
+        self.failures = tuple(failures)
+        if failures:
+            return self._retry()
+        self.attempts = 0
+        return None
+
+    def _retry(self) -> float:
+        seconds = RETRY_SECONDS[min(self.attempts, len(RETRY_SECONDS) - 1)]
+        self.attempts += 1
+        return seconds
+
+    # -- applying -----------------------------------------------------------------------------------------------------
+
+    async def apply(self, desired: Desired) -> Plan:
+        """Takes the box to `desired`, whole, or leaves it as it was. Returns the plan that was run.
+
+        Raises ApplyFailed with the reason, after everything was taken back and read back.
+        """
+        async with self.lock:
+            self.machine.read_facts()
+            self._possible(desired)
+            before = self.observe()
+            todo = plan(desired, before, self.desired)
+            if any("is left out" in warning for warning in todo.warnings):
+                raise ApplyFailed("; ".join(todo.warnings) + "; nothing was changed")
+            done: list[Planned] = []
+            try:
+                self._run(todo, done)
+                await self._settle(desired, done)
+            except Refused as error:
+                raise ApplyFailed(f"{error}; {self._undo(done)}") from None
+            self.desired = desired
+            self.failures = ()
+            return todo
+
+    def _possible(self, desired: Desired) -> None:
+        """What can be known beforehand to fail, said before anything is touched."""
+        present = self.machine.netlink.links()
+        for link in desired.links:
+            if link.device not in present:
+                have = ", ".join(name for name, each in sorted(present.items()) if not each.kind or each.kind == "veth")
+                raise ApplyFailed(
+                    f"boxes.{desired.box}.interfaces.{link.name}.device: {link.device} does not exist on this box, "
+                    f"which has {have or 'none'}; nothing was changed"
+                )
+        for tunnel in desired.tunnels:
+            if tunnel.listen_port and not self._ours(tunnel.device, tunnel.listen_port, desired):
+                self._free(tunnel.name, tunnel.listen_port)
+
+    def _ours(self, device: str, port: int, desired: Desired) -> bool:
+        devices = self.machine.devices(self.machine.netlink.links())
+        return any(state.listen_port == port for state in devices.values())
+
+    def _free(self, name: str, port: int) -> None:
+        if self.machine.port_taken(port):
+            raise ApplyFailed(
+                f"tunnels.{name}.listen_port: UDP port {port} is taken by another program on this box "
+                f"(see `ss -lunp`); nothing was changed"
+            )
+
+    def _run(self, todo: Plan, done: list[Planned]) -> None:
+        for each in todo.planned:
+            done.append(each)
+            self.machine.run(each.step)
+
+    async def _settle(self, desired: Desired, done: list[Planned]) -> None:
+        """Reads back until nothing is left to do. What came up meanwhile (a route that needs an address) is done too."""
+        end = time.monotonic() + SETTLE_SECONDS
+        ran: set[Step] = {each.step for each in done}
+        while True:
+            self.changed.clear()
+            rest = plan(desired, self.observe(), desired)
+            if not rest:
+                return
+            fresh = [each for each in rest.planned if each.step not in ran and not isinstance(each.step, ReloadNetworkd)]
+            for each in fresh:
+                done.append(each)
+                ran.add(each.step)
+                self.machine.run(each.step)
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Refused(f"read back, this did not take effect: {rest.steps[0]}")
+            if not fresh:
+                try:
+                    async with asyncio.timeout(min(left, 0.25)):
+                        await self.changed.wait()
+                except TimeoutError:
+                    continue
+
+    def _undo(self, done: list[Planned]) -> str:
+        """Takes the steps back in reverse, then compares with what stood before. Says how that went."""
+        trouble = []
+        for each in reversed(done):
+            for step in each.undo:
+                try:
+                    self.machine.run(step)
+                except Refused as error:
+                    trouble.append(str(error))
+        if self.desired is None:
+            return "taken back" if not trouble else f"taking it back met: {trouble[0]}"
+        again = self._repair(self.desired, {})
+        if again is not None or plan(self.desired, self.observe(), self.desired):
+            return f"the configuration before is being restored ({'; '.join(self.failures) or 'not complete yet'})"
+        return "the configuration before runs again"

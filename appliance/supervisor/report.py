@@ -1,0 +1,94 @@
+"""What `status` tells: read from the system at this moment, in plain values for programs and people."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from appliance.core.plan import Plan, running_engine
+from appliance.core.state import Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, Uplink
+
+SCHEMA = 1
+UP_SECONDS = 180.0
+"""A session ends 180 s after its handshake (REJECT_AFTER_TIME, WireGuard whitepaper, section 6.1)."""
+
+
+def report(
+    desired: Desired | None, observed: Observed, todo: Plan | None, failures: tuple[str, ...], counters: dict[str, int]
+) -> dict[str, Any]:
+    """The answer to `status`. `todo` is what differs from the wish at this moment."""
+    base: dict[str, Any] = {
+        "schema": SCHEMA,
+        "site": desired.site if desired else None,
+        "box": desired.box if desired else None,
+        "configuration": desired.digest if desired else None,
+        "role": "alone" if desired else "unconfigured",
+        "forwarding": observed.sysctls.get("net.ipv4.ip_forward") == "1",
+        "firewall": {"stands": bool(observed.ruleset), "counters": counters},
+        "capabilities": {"kernel_wireguard": observed.kernel_wireguard, "flow_offload": observed.flow_offload},
+        "pending": [str(step) for step in todo.steps] if todo else [],
+        "warnings": [*(todo.warnings if todo else ()), *failures],
+        "interfaces": [],
+        "uplinks": [],
+        "tunnels": [],
+    }
+    if desired:
+        base["interfaces"] = [_interface(link.name, link.device, observed) for link in desired.links]
+        base["uplinks"] = [_uplink(uplink, observed) for uplink in desired.uplinks]
+        base["tunnels"] = [_tunnel(tunnel, observed) for tunnel in desired.tunnels]
+    return base
+
+
+def _interface(name: str, device: str, observed: Observed) -> dict[str, Any]:
+    link = observed.links.get(device)
+    return {
+        "name": name,
+        "device": device,
+        "present": link is not None,
+        "carrier": bool(link and link.carrier),
+        "mtu": link.mtu if link else None,
+        "addresses": sorted(link.addresses) if link else [],
+    }
+
+
+def _uplink(uplink: Uplink, observed: Observed) -> dict[str, Any]:
+    defaults = sorted((d for d in observed.defaults if d.device == uplink.device), key=lambda d: d.metric)
+    return {**_interface(uplink.name, uplink.device, observed), "gateways": [default.gateway for default in defaults]}
+
+
+def _tunnel(tunnel: DesiredTunnel, observed: Observed) -> dict[str, Any]:
+    link = observed.links.get(tunnel.device)
+    state = observed.devices.get(tunnel.device)
+    return {
+        "name": tunnel.name,
+        "device": tunnel.device,
+        "present": state is not None,
+        "engine": running_engine(link) if link else None,
+        "engine_wanted": tunnel.engine,
+        "public_key": state.public_key if state else observed.keys.get(tunnel.key),
+        "listen_port": state.listen_port if state else None,
+        "mtu": link.mtu if link else None,
+        "addresses": sorted(link.addresses) if link else [],
+        "peers": [_peer(peer, state) for peer in tunnel.peers],
+    }
+
+
+def _peer(peer: DesiredPeer, device: ObservedDevice | None) -> dict[str, Any]:
+    state = device.peers.get(peer.public_key) if device else None
+    age = time.time() - state.last_handshake if state and state.last_handshake else None
+    alive = age is not None and age < UP_SECONDS
+    both_ways = bool(state and state.received and state.sent)
+    return {
+        "name": peer.name,
+        "public_key": peer.public_key,
+        # "up" says that data went both ways; a session alone does not.
+        "state": "absent" if state is None else "up" if alive and both_ways else "idle" if age else "never seen",
+        "endpoint": state.endpoint if state else None,
+        "endpoint_wanted": peer.endpoint,
+        "handshake_age_seconds": round(age, 1) if age is not None else None,
+        "received_bytes": state.received if state else 0,
+        "sent_bytes": state.sent if state else 0,
+        "allowed_ips": sorted(state.allowed_ips) if state else [],
+        "keepalive_seconds": state.keepalive if state else 0,
+        "preshared_key": bool(state and state.preshared_key),
+    }

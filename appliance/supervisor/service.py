@@ -1,0 +1,205 @@
+"""`appliance supervise`: the loop that events drive, the watchdog's beat, and the answers on the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import gc
+import hashlib
+import logging
+import os
+import signal
+from typing import Any
+
+from appliance.adapters.errors import Refused
+from appliance.adapters.files import write_whole
+from appliance.adapters.monitor import Monitor
+from appliance.core.codec import to_json
+from appliance.core.plan import plan, shown
+from appliance.core.problems import ConfigurationError
+from appliance.shell.machine import Machine
+from appliance.shell.paths import Paths
+from appliance.supervisor.compiler import compile_file
+from appliance.supervisor.control import ControlSocket
+from appliance.supervisor.endpoints import Endpoints
+from appliance.supervisor.keeper import ApplyFailed, Keeper
+from appliance.supervisor.report import report
+from systemd import daemon
+
+log = logging.getLogger("appliance.supervisor")
+
+COALESCE_SECONDS = 0.01
+"""Events come in bursts; one look after the burst sees all of it."""
+
+
+class Supervisor:
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.machine = Machine(paths)
+        self.endpoints = Endpoints(paths, self._moved)
+        self.keeper = Keeper(self.machine, lambda: self.endpoints.resolved)
+        self.wake = asyncio.Event()
+        self.stop = asyncio.Event()
+        self.moved: dict[str, str] = {}
+        self.retry: asyncio.TimerHandle | None = None
+        self.refused: tuple[str, ...] = ()
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        control = ControlSocket(self.paths.control, self.answer)
+        Monitor(self._changed).start()
+        self.machine.read_facts()
+        await self._load_confirmed()
+        await self._repair()
+        await control.start()
+        daemon.notify(f"READY=1\nSTATUS={self._summary()}")
+        beat = asyncio.create_task(self._beat())
+        # What start-up made lives as long as the process; the collector need not walk it again.
+        gc.collect()
+        gc.freeze()
+        await self._loop()
+        daemon.notify("STOPPING=1")
+        beat.cancel()
+        return 0
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        self.wake.set()
+        self.keeper.changed.set()
+
+    def _moved(self, moved: dict[str, str]) -> None:
+        self.moved.update(moved)
+        self.wake.set()
+
+    async def _loop(self) -> None:
+        stopping = asyncio.create_task(self.stop.wait())
+        while not self.stop.is_set():
+            waking = asyncio.create_task(self.wake.wait())
+            await asyncio.wait({stopping, waking}, return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            if self.stop.is_set():
+                break
+            await asyncio.sleep(COALESCE_SECONDS)
+            self.wake.clear()
+            self.endpoints.network_changed()
+            await self._repair()
+
+    async def _repair(self) -> None:
+        moved, self.moved = self.moved, {}
+        again = await self.keeper.repair(moved)
+        if self.retry:
+            self.retry.cancel()
+            self.retry = None
+        if again is not None:
+            self.retry = asyncio.get_running_loop().call_later(again, self.wake.set)
+
+    async def _beat(self) -> None:
+        """The only clock: feeds systemd's watchdog, and looks at peers whose endpoint is a name."""
+        microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
+        seconds = microseconds / 2e6 if microseconds else 5.0
+        while True:
+            await asyncio.sleep(seconds)
+            daemon.notify("WATCHDOG=1")
+            if self.endpoints.watching:
+                with contextlib.suppress(Refused):
+                    self.endpoints.tick(self.machine.devices(self.machine.netlink.links()))
+
+    # -- the configuration --------------------------------------------------------------------------------------------
+
+    async def _load_confirmed(self) -> None:
+        try:
+            content = self.paths.confirmed.read_bytes()
+        except FileNotFoundError:
+            log.info("no configuration yet; nothing is forwarded")
+            return
+        except OSError as error:
+            self._refuse((f"{self.paths.confirmed} cannot be read: {error.strerror}",))
+            return
+        try:
+            self.keeper.desired = await compile_file(content, self.paths.box_name())
+        except ConfigurationError as error:
+            self._refuse(tuple(problem.line(str(self.paths.confirmed)) for problem in error.problems))
+            return
+        self.endpoints.follow(self.keeper.desired)
+
+    def _refuse(self, reasons: tuple[str, ...]) -> None:
+        self.refused = reasons
+        for reason in reasons:
+            log.error("the confirmed configuration cannot be used: %s", reason)
+
+    def _summary(self) -> str:
+        desired = self.keeper.desired
+        if desired is None:
+            return "no configuration yet: appliance apply FILE"
+        trouble = f"; amiss: {self.keeper.failures[0]}" if self.keeper.failures else ""
+        return f"{desired.site}, {desired.box}: {len(desired.tunnels)} tunnels{trouble}"
+
+    # -- the control socket -------------------------------------------------------------------------------------------
+
+    async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            match request.get("verb"):
+                case "status":
+                    return {"status": self._status()}
+                case "plan":
+                    return await self._plan(request)
+                case "apply":
+                    return await self._apply(request)
+                case other:
+                    return {"error": f"the supervisor does not know {other!r}"}
+        except ConfigurationError as error:
+            return {"problems": [to_json(problem) for problem in error.problems]}
+        except (ApplyFailed, Refused) as error:
+            return {"error": str(error)}
+
+    def _status(self) -> dict[str, Any]:
+        desired = self.keeper.desired
+        observed = self.keeper.observe()
+        todo = plan(desired, observed, desired) if desired else None
+        return report(desired, observed, todo, (*self.keeper.failures, *self.refused), self.machine.nft.counters())
+
+    async def _plan(self, request: dict[str, Any]) -> dict[str, Any]:
+        desired = await compile_file(_content(request), self.paths.box_name())
+        self.machine.read_facts()
+        return shown(self.keeper.plan(desired))
+
+    async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
+        content = _content(request)
+        desired = await compile_file(content, self.paths.box_name())
+        done = await self.keeper.apply(desired)
+        if self._confirmed_digest() != desired.digest:
+            write_whole(self.paths.confirmed, content, 0o600)
+        self.refused = ()
+        self.endpoints.follow(desired)
+        daemon.notify(f"STATUS={self._summary()}")
+        log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
+        return shown(done)
+
+    def _confirmed_digest(self) -> str:
+        try:
+            return hashlib.sha256(self.paths.confirmed.read_bytes()).hexdigest()
+        except OSError:
+            return ""
+
+
+def _content(request: dict[str, Any]) -> bytes:
+    return base64.b64decode(str(request["file"]))
+
+
+def supervise(paths: Paths) -> int:
+    """Runs until SIGTERM. Logs to the journal where systemd started it, to standard error otherwise."""
+    _log()
+    return asyncio.run(Supervisor(paths).run())
+
+
+def _log() -> None:
+    handler: logging.Handler = logging.StreamHandler()
+    if "JOURNAL_STREAM" in os.environ:
+        from systemd import journal
+
+        handler = journal.JournalHandler(SYSLOG_IDENTIFIER="appliance")
+    logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(message)s")
