@@ -40,7 +40,7 @@ test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its
 
 .PHONY: golden
 golden: ## rewrite the expected outputs of the cases; then read the diff
-	@$(WORLD) $(PYTEST) -q tests/unit --golden
+	@$(WORLD) env GOLDEN=1 $(PYTEST) -q tests/unit
 
 .PHONY: demo
 demo: ## a box, a branch, a laptop and an office host, live (DEMO_SECONDS=30 stops by itself)

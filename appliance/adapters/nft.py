@@ -6,7 +6,6 @@ by digest in /run, and any change by hand changes the listing.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import re
@@ -54,7 +53,6 @@ class Nft:
         state = json.dumps({"text": text, "listing": self._listing()})
         self.state.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_whole(self.state, state.encode(), 0o600)
-        _give_back_memory()
 
     def check(self, text: str) -> None:
         """Has the kernel judge the text without using it. Raises Refused."""
@@ -63,7 +61,6 @@ class Nft:
             code, _, error = self.nft.cmd(text)
         finally:
             self.nft.set_dry_run(False)
-        _give_back_memory()
         if code:
             raise Refused(f"the kernel would refuse the firewall: {_first(error)}")
 
@@ -83,7 +80,7 @@ class Nft:
             code, _, _ = self.nft.cmd(_FLOW_OFFLOAD_PROBE)
         finally:
             self.nft.set_dry_run(False)
-        return code == 0
+        return bool(code == 0)
 
     def _listing(self) -> str:
         code, output, _ = self.nft.cmd(f"list table {TABLE}")
@@ -93,8 +90,3 @@ class Nft:
 def _first(error: str) -> str:
     lines = [line.strip() for line in error.splitlines() if line.strip() and not set(line.strip()) <= set("^~ ")]
     return "; ".join(lines[:2]) or "no reason given"
-
-
-def _give_back_memory() -> None:
-    """A large ruleset leaves megabytes of freed heap behind in libnftables; malloc_trim(3) returns them."""
-    ctypes.CDLL(None).malloc_trim(0)

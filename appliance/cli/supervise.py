@@ -6,6 +6,7 @@ example:
 from __future__ import annotations
 
 import argparse
+import sys
 
 from appliance.shell.paths import Paths
 
@@ -15,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    # asyncio and hashlib bring OpenSSL along where they find it: 5 MB for the life of the box, which speaks no TLS.
+    # Without it both do what is used here by themselves (Lib/asyncio/sslproto.py, Lib/hashlib.py).
+    sys.modules["ssl"] = sys.modules["_hashlib"] = None  # type: ignore[assignment]
     from appliance.supervisor.service import supervise
 
     return supervise(Paths(options.root))

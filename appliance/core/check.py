@@ -160,5 +160,5 @@ def _meaning(path: Path) -> str:
     model = _model_at(path[:-1])
     for name, field in (model.model_fields if model else {}).items():
         if (field.alias or name) == path[-1] and field.description:
-            return f"it says: {field.description[0].lower()}{field.description[1:].rstrip('.')}"
+            return f"add it: {field.description[0].lower()}{field.description[1:].rstrip('.')}"
     return "add it"

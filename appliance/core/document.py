@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -18,6 +19,9 @@ from appliance.core.problems import ConfigurationError, Mark, Path, Problem
 
 MAXIMUM_BYTES = 4 * 1024 * 1024
 MAXIMUM_DEPTH = 32
+
+_CONTROL = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""What is no character of YAML (YAML 1.2, section 5.1)."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?\Z")
@@ -51,17 +55,18 @@ def read_document(content: bytes) -> Document:
         size = f"{len(content) / 1e6:.1f} MB"
         raise ConfigurationError([Problem((), f"the file is {size} long; a configuration is at most 4 MB")])
     try:
-        content.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        column = error.start - content.rfind(b"\n", 0, error.start)
         message = "the file is not UTF-8 text here; save it as UTF-8"
-        raise ConfigurationError([Problem((), message, Mark(line, column))]) from None
+        raise ConfigurationError([Problem((), message, _place(content[: error.start].decode("utf-8")))]) from None
+    if control := _CONTROL.search(text):
+        message = f"a control character (U+{ord(control[0]):04X}) stands here; remove it"
+        raise ConfigurationError([Problem((), message, _place(text[: control.start()]))])
     reader = _Reader(content)
     try:
         document = reader.document()
     except yaml.MarkedYAMLError as error:
-        raise ConfigurationError([_syntax_problem(error)]) from None
+        raise ConfigurationError([_syntax_problem(error, content)]) from None
     except yaml.YAMLError as error:
         message = " ".join(str(error).split())
         raise ConfigurationError([Problem((), f"this is not YAML: {message}")]) from None
@@ -70,12 +75,18 @@ def read_document(content: bytes) -> Document:
     return document
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
+def _place(before: str) -> Mark:
+    """Where the text that follows `before` begins."""
+    return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, content: bytes) -> Problem:
     place = error.problem_mark or error.context_mark
     mark = Mark(place.line + 1, place.column + 1) if place else Mark(1, 1)
     what = (error.problem or "it cannot be read").strip()
-    if "cannot start any token" in what and "\\t" in repr(what):
-        what = "a tab is used for indentation; use spaces"
+    line = next(islice(content.splitlines(), mark.line - 1, None), b"").decode("utf-8")
+    if "cannot start any token" in what and line[mark.column - 1 : mark.column] == "\t":
+        return Problem((), "a tab stands here; YAML indents with spaces only", mark)
     context = f" ({error.context})" if error.context else ""
     return Problem((), f"this is not YAML: {what}{context}", mark)
 

@@ -6,6 +6,7 @@ nothing and derives nothing.
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Annotated, Any, Literal
 
@@ -38,6 +39,8 @@ from appliance.core.values import (
 BOX = "box"
 """The zone that is the box itself; only `to:` may name it."""
 
+LONGEST_ZONE = 12 + 1 + 32
+"""A peer's: TUNNEL.PEER."""
 _ZONE = re.compile(rf"{NAME}(?:\.{NAME})?\Z")
 
 Addresses = Annotated[list[InterfaceAddress], BeforeValidator(one_or_more)]
@@ -53,14 +56,16 @@ def _version(value: Any) -> Any:
 
 def _service(value: Any) -> str:
     if not isinstance(value, str) or value not in SERVICES:
-        raise bad(f"{shown(value)} is not a known service; write its port under `ports:`, or one of {', '.join(SERVICES)}")
+        near = difflib.get_close_matches(str(value)[:32], SERVICES, 1, 0.6)
+        instead = f"did you mean {near[0]}?" if near else f"known are {', '.join(SERVICES)}; others go under `ports:`"
+        raise bad(f"{shown(value)} is not a known service; {instead}")
     return value
 
 
 def _zone(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise bad("write where: an interface (lan), a tunnel (office), or a peer (office.geneva)")
-    if not _ZONE.match(value):
+    if len(value) > LONGEST_ZONE or not _ZONE.match(value):
         raise bad(f"{shown(value)} is no name; write an interface (lan), a tunnel (office), or a peer (office.geneva)")
     return value
 
@@ -123,11 +128,12 @@ class Tunnel(Model):
 
     listen_port: PortNumber | None = Field(default=None, description="The UDP port; absent: one that is free.")
     addresses: Addresses = Field(description="The box's own addresses in the tunnel, with their prefix lengths.")
-    engine: Annotated[Literal["auto", "kernel", "userspace"], BeforeValidator(choice("auto", "kernel", "userspace"))] = (
-        Field(default="auto", description="What runs the WireGuard protocol.")
-    )
+    engine: Annotated[
+        Literal["auto", "kernel", "userspace"], BeforeValidator(choice("auto", "kernel", "userspace"))
+    ] = Field(default="auto", description="What runs the WireGuard protocol.")
     mtu: Annotated[
-        Literal["auto"] | Annotated[int, Field(ge=576, le=9216)], BeforeValidator(or_word("auto", integer(576, 9216, "an MTU in bytes")))
+        Literal["auto"] | Annotated[int, Field(ge=576, le=9216)],
+        BeforeValidator(or_word("auto", integer(576, 9216, "an MTU in bytes"))),
     ] = Field(default="auto", description="auto: the uplink's MTU less the encapsulation.")
     peers: dict[Name, Peer] = Field(default={}, description="Who is at the other end: people's devices, other sites.")
 

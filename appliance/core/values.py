@@ -54,7 +54,8 @@ def _text(value: Any, wanted: str) -> str:
     if isinstance(value, dict | list):
         kind = "a mapping" if isinstance(value, dict) else "a list"
         raise bad(f"this is {kind}; write {wanted}")
-    raise bad(f"{shown(value)} is not {wanted} (put digits that are a name in quotes)")
+    hint = " (digits that are a name stand in quotes)" if wanted == "a name" else f"; write {wanted}"
+    raise bad(f"{shown(value)} is not {'a name' if wanted == 'a name' else 'what belongs here'}{hint}")
 
 
 def _name(limit: int) -> Callable[[Any], str]:
@@ -63,7 +64,8 @@ def _name(limit: int) -> Callable[[Any], str]:
         if not _NAME.match(text):
             hint = re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")
             hint = hint if _NAME.match(hint) else "office"
-            raise bad(f"{shown(text)} is not a name; use a-z, 0-9 and -, beginning with a letter, such as {hint[:limit]}")
+            like = f"use a-z, 0-9 and -, beginning with a letter, such as {hint[:limit]}"
+            raise bad(f"{shown(text)} is not a name; {like}")
         if len(text) > limit:
             raise bad(f"{shown(text)} is too long; a name here has at most {limit} characters")
         return text
@@ -87,19 +89,28 @@ def _without_scope(text: str) -> str:
     return text
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _address(value: Any) -> Address:
     text = _without_scope(_text(value, "an IP address, such as 192.168.10.20"))
     try:
         return ip_address(text)
     except ValueError:
-        if "/" in text:
-            raise bad(f"{shown(text)} has a prefix length; write the address alone, {text.split('/')[0]}") from None
+        alone = text.partition("/")[0]
+        if alone != text and _is_address(alone):
+            raise bad(f"{shown(text)} has a prefix length; write the address alone, {alone}") from None
         raise bad(f"{shown(text)} is not an IP address; write one such as 192.168.10.20 or fd00::20") from None
 
 
 def _interface(value: Any) -> Interface:
     text = _without_scope(_text(value, "an address with its prefix length, such as 192.168.10.1/24"))
-    if "/" not in text:
+    if _is_address(text):
         length = 64 if ":" in text else 24
         raise bad(f"{shown(text)} has no prefix length; write for example {text}/{length}")
     try:
@@ -159,11 +170,7 @@ class Endpoint(NamedTuple):
 
     @property
     def is_name(self) -> bool:
-        try:
-            ip_address(self.host)
-        except ValueError:
-            return True
-        return False
+        return not _is_address(self.host)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -179,7 +186,8 @@ def _endpoint(value: Any) -> Endpoint:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise bad(f"{shown(text)}: an IPv6 address stands in brackets here; write [{host}]:{port}")
+        instead = f"[{host}]:{port}" if _is_address(host) else "[2001:db8::7]:51820"
+        raise bad(f"{shown(text)}: an IPv6 address stands in brackets here; write {instead}")
     try:
         host = str(ip_address(host))
     except ValueError:
@@ -200,6 +208,8 @@ class Ports(NamedTuple):
 
 
 def _ports(value: Any) -> Ports:
+    if str(value).isdecimal():
+        raise bad(f"{shown(value)} has no protocol; write tcp/{value} or udp/{value}"[:200])
     text = _text(value, "a protocol and port, such as tcp/445 or udp/5000-5010")
     found = _PORTS.match(text)
     if not found:
@@ -281,7 +291,9 @@ UplinkAddress = Annotated[
     Interface | str, BeforeValidator(_uplink_address), _AS_TEXT, _schema("ADDRESS/LENGTH, or dhcp, or ra")
 ]
 Subnet = Annotated[Network, BeforeValidator(_network), _AS_TEXT, _schema("NETWORK/LENGTH")]
-PublicKey = Annotated[str, BeforeValidator(_public_key), _schema("a WireGuard public key", pattern="^[A-Za-z0-9+/]{43}=$")]
+PublicKey = Annotated[
+    str, BeforeValidator(_public_key), _schema("a WireGuard public key", pattern="^[A-Za-z0-9+/]{43}=$")
+]
 PeerEndpoint = Annotated[Endpoint, BeforeValidator(_endpoint), _AS_TEXT, _schema("HOST:PORT")]
 PortRange = Annotated[Ports, BeforeValidator(_ports), _AS_TEXT, _schema("tcp/PORT or udp/FIRST-LAST")]
 OnePort = Annotated[Ports, BeforeValidator(_port), _AS_TEXT, _schema("tcp/PORT or udp/PORT")]

@@ -12,6 +12,7 @@ import os
 import signal
 from typing import Any
 
+from appliance.adapters import memory
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
 from appliance.adapters.monitor import Monitor
@@ -58,7 +59,7 @@ class Supervisor:
         daemon.notify(f"READY=1\nSTATUS={self._summary()}")
         beat = asyncio.create_task(self._beat())
         # What start-up made lives as long as the process; the collector need not walk it again.
-        gc.collect()
+        memory.give_back()
         gc.freeze()
         await self._loop()
         daemon.notify("STOPPING=1")
@@ -94,6 +95,7 @@ class Supervisor:
         if self.retry:
             self.retry.cancel()
             self.retry = None
+        memory.give_back()
         if again is not None:
             self.retry = asyncio.get_running_loop().call_later(again, self.wake.set)
 
@@ -175,6 +177,7 @@ class Supervisor:
             write_whole(self.paths.confirmed, content, 0o600)
         self.refused = ()
         self.endpoints.follow(desired)
+        memory.give_back()
         daemon.notify(f"STATUS={self._summary()}")
         log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
         return shown(done)

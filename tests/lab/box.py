@@ -55,7 +55,16 @@ class Box(Node):
                 link.plug()
         self._cgroup.mkdir(exist_ok=True)
         # Mounts that a killed nspawn leaves behind (257 exports sockets under /run) go with a namespace of its own.
-        argv = ["unshare", "--mount", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"]
+        argv = [
+            "unshare",
+            "--mount",
+            "systemd-nspawn",
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--boot",
+            "--console=pipe",
+        ]
         argv += [f"--directory={ROOTFS}", "--volatile=overlay", f"--bind={self.data}:/data"]
         argv += [f"--network-namespace-path={self.netns}", "--capability=all"]
         argv += [f"--machine={self.name}", f"--hostname={self.name}"]
@@ -113,7 +122,11 @@ class Box(Node):
 
     def _settled(self) -> str:
         answer = subprocess.run(
-            [*self.entry(), "systemctl", "is-system-running", "--wait"], capture_output=True, text=True, timeout=120
+            [*self.entry(), "systemctl", "is-system-running", "--wait"],
+            check=False,  # it answers by exit code as well
+            capture_output=True,
+            text=True,
+            timeout=120,
         ).stdout.strip()
         return answer if answer in ("running", "degraded", "maintenance") else ""
 
@@ -148,9 +161,16 @@ class Box(Node):
         # The last processes may still be dying when nspawn is gone; a new boot must not meet them.
         events = self._cgroup / "cgroup.events"
         wait_for(lambda: "populated 0" in events.read_text(), 10, f"nothing of {self.name} runs any more")
+        # A killed cgroup remembers it: what systemd later clones into it from another one is killed at birth
+        # (kill_seq in the kernel's cgroup_post_fork). The next boot gets fresh ones.
+        self._remove_cgroup()
         self.leader = 0
         self._nspawn = None
         Node.close(self)
+
+    def _remove_cgroup(self) -> None:
+        for directory, _, _ in os.walk(self._cgroup, topdown=False):
+            os.rmdir(directory)
 
     def dump(self) -> None:
         if self.running:
@@ -164,6 +184,5 @@ class Box(Node):
         if self.running:
             self.power_cut()
         super().close()
-        for directory, _, _ in os.walk(self._cgroup, topdown=False):
-            os.rmdir(directory)
+        self._remove_cgroup()
         shutil.rmtree(self.home, ignore_errors=True)

@@ -44,9 +44,7 @@ def capture(node: Node, ifname: str, filter: str = "", *options: str) -> Iterato
     argv = ["nsenter", f"--net={node.netns}", "tcpdump", "-i", ifname, "-n", "-l", "--immediate-mode", *options]
     argv += [filter] if filter else []
     node.log.command(node.name, [*argv, "&"])
-    process = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr is not None
     said = ""
     for line in process.stderr:

@@ -48,9 +48,10 @@ class Namespace:
         self._hold()
 
     def _hold(self) -> None:
+        argv = ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child"]
+        argv += ["bash", "-c", HOLDER, "holder", self.name]
         self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "--kill-child"]
-            + ["bash", "-c", HOLDER, "holder", self.name],
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -80,6 +81,7 @@ class Namespace:
         try:
             done = subprocess.run(
                 self.entry() + words,
+                check=False,
                 capture_output=True,
                 text=True,
                 timeout=timeout,
@@ -130,9 +132,7 @@ class Namespace:
         )
 
     def read(self, path: str) -> bytes:
-        return subprocess.run(
-            [*self.entry(), "cat", "--", path], stdout=subprocess.PIPE, check=True, timeout=30
-        ).stdout
+        return subprocess.run([*self.entry(), "cat", "--", path], stdout=subprocess.PIPE, check=True, timeout=30).stdout
 
     @property
     def netns(self) -> Path:

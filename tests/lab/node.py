@@ -49,7 +49,9 @@ class Link:
         argv += ["mtu", str(self.mtu), "netns", str(self.switch.pid)]
         self.node.log.command("world", argv)
         subprocess.run(argv, check=True, timeout=10)
-        self.switch.run("ip", "link", "set", self.port, "master", "br0", "up", "alias", f"{self.node.name} {self.ifname}")
+        self.switch.run(
+            "ip", "link", "set", self.port, "master", "br0", "up", "alias", f"{self.node.name} {self.ifname}"
+        )
         batch = [f"link set {self.ifname} up"]
         # nodad: a lab's addresses are known to be unique, and waiting a second for each of them proves nothing.
         batch += [

@@ -125,9 +125,7 @@ def transfer(source: Node, target: Node, address: str, size: int = 1_000_000, ti
         try:
             output, _ = client.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as late:
-            raise AssertionError(
-                f"{size} bytes from {source.name} to {address} took more than {timeout:g} s"
-            ) from late
+            raise AssertionError(f"{size} bytes from {source.name} to {address} took more than {timeout:g} s") from late
         if client.returncode:
             raise AssertionError(f"no TCP transfer from {source.name} to {address}")
         result = json.loads(output)
@@ -154,10 +152,12 @@ def iperf3(source: Node, target: Node, address: str, seconds: int = 2, *options:
         for line in server.stdout:
             if "listening" in line:
                 break
-        source.log.command(source.name, ["iperf3", "-c", address, "-p", port, "-t", str(seconds), *options])
+        argv = ["nsenter", f"--net={source.netns}", "iperf3", "-J", "-c", address, "-p", port]
+        argv += ["-t", str(seconds), "--connect-timeout", "5000", *options]
+        source.log.command(source.name, argv)
         done = subprocess.run(
-            ["nsenter", f"--net={source.netns}", "iperf3", "-J", "-c", address, "-p", port]
-            + ["-t", str(seconds), "--connect-timeout", "5000", *options],
+            argv,
+            check=False,  # its JSON says what went wrong
             capture_output=True,
             text=True,
             timeout=seconds + 20,

@@ -39,9 +39,7 @@ class WgPeer:
         return {key: int(when) for key, when in (line.split("\t") for line in lines)}
 
     def wait_handshake(self, timeout: float = 10) -> None:
-        wait_for(
-            lambda: all(self.handshakes().values()), timeout, f"{self.node.name}'s peers have shaken hands"
-        )
+        wait_for(lambda: all(self.handshakes().values()), timeout, f"{self.node.name}'s peers have shaken hands")
 
     def endpoint(self, public_key: str) -> str:
         lines = self.node.sh(f"wg show {self.ifname} endpoints").splitlines()

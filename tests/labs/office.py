@@ -171,7 +171,8 @@ class Office:
         return done.stdout + done.stderr
 
     def go_online(self) -> Office:
-        for box in (self.zurich, self.geneva):
+        # Zurich calls (keepalive), so geneva listens first: an unanswered call is repeated after 5 s only.
+        for box in (self.geneva, self.zurich):
             self.apply(box)
         laptop = LAPTOP.format(private=self.keys["alice"].private, zurich=self.keys["zurich"].public, psk=self.psk)
         self.laptop_tunnel = wg_quick_peer(self.laptop, laptop)

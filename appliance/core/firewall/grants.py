@@ -54,7 +54,7 @@ class Reach(NamedTuple):
 
 
 def _few_or_set(values: tuple[str, ...]) -> list[str]:
-    """Two values are two rules: with a set in every peer's chain, a thousand peers take twice as long to load."""
+    """Two values are two rules: with a set in each of a thousand chains, loading takes twice as long."""
     return list(values) if len(values) <= 2 else [one_or_set(values)]
 
 

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from appliance.core.firewall.text import chain, comment, elements, quoted
 from appliance.core.firewall.zones import Site, devices
 
-STATES = "ct state vmap { established : accept, related : accept, invalid : jump drop_invalid }"
-"""Answers, and ICMP errors about known connections, need no rule of their own; what fits none is dropped."""
+STATES = (
+    f"ct state established,related accept{comment('answers, and ICMP errors about known connections')}",
+    f"ct state invalid counter name invalid drop{comment('fits no connection')}",
+)
+"""Two comparisons and no map: the elements of a map belong to one generation of the rules, so a packet that is in
+the middle of the old rules when the new ones begin would miss them, and a known connection would lose a packet."""
 
 
 def input_chains(site: Site, to_box: Sequence[str]) -> list[str]:
     """The input chain and what it jumps to. `to_box` holds the map elements `"device" : jump CHAIN`."""
     rules = [
         f'iifname "lo" accept{comment("the box talks to itself")}',
-        STATES,
+        *STATES,
         "meta l4proto vmap { icmp : jump icmp_to_box, ipv6-icmp : jump icmpv6_to_box }",
         *_tunnel_ports(site),
         *_address_clients(site),
@@ -64,8 +68,7 @@ def _icmp() -> str:
         [
             "icmp type { destination-unreachable, time-exceeded, parameter-problem } accept"
             + comment("errors; path MTU discovery lives on them"),
-            "icmp type echo-request limit rate 50/second burst 100 packets accept"
-            + comment("ping, within reason"),
+            "icmp type echo-request limit rate 50/second burst 100 packets accept" + comment("ping, within reason"),
         ],
     )
 
@@ -75,8 +78,7 @@ def _icmpv6(site: Site) -> str:
     rules = [
         "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept"
         + comment("errors that must not be dropped (4.4.1)"),
-        "icmpv6 type echo-request limit rate 50/second burst 100 packets accept"
-        + comment("ping, within reason"),
+        "icmpv6 type echo-request limit rate 50/second burst 100 packets accept" + comment("ping, within reason"),
         "ip6 hoplimit 255 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
         + comment("neighbours; 255 proves that no router passed it on (RFC 4861 section 7.1)"),
     ]
@@ -96,6 +98,4 @@ def _icmpv6(site: Site) -> str:
         "ip6 hoplimit 1 icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, "
         "mld2-listener-report } accept" + comment("multicast listeners (RFC 3810 section 5), never routed")
     )
-    return chain(
-        "icmpv6_to_box", rules, why=("RFC 4890 section 4.4: what a firewall must let the box itself hear.",)
-    )
+    return chain("icmpv6_to_box", rules, why=("RFC 4890 section 4.4: what a firewall must let the box itself hear.",))

@@ -47,8 +47,7 @@ def mark_chains(config: Config, box: str) -> list[str]:
     ]
     answer = [
         f"ct direction reply ct mark & {UPLINK_MARK_MASK:#010x} == {mark:#010x} "
-        f"meta mark set meta mark & {_OTHERS:#010x} | {mark:#010x}"
-        + comment(f"an answer to {name} leaves by {name}")
+        f"meta mark set meta mark & {_OTHERS:#010x} | {mark:#010x}" + comment(f"an answer to {name} leaves by {name}")
         for name, mark in marks.items()
     ]
     inside = f"iifname != {quoted(interfaces[name].device for name in marks)} "

@@ -19,9 +19,7 @@ def mss_chains(site: Site) -> list[str]:
     if clamp == "off":
         return []
     written = "mss_clamp" in site.config.firewall.model_fields_set
-    source = comment(
-        site.source("firewall", "mss_clamp") if written else "firewall.mss_clamp: auto, not written"
-    )
+    source = comment(site.source("firewall", "mss_clamp") if written else "firewall.mss_clamp: auto, not written")
     syn = "tcp flags syn / syn,rst "
     if clamp == "auto":
         why = (

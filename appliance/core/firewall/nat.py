@@ -54,7 +54,7 @@ def nat_chains(site: Site) -> list[str]:
 
 
 def _port_forwards(site: Site) -> list[str]:
-    """`fib daddr . iif type local`: only what was sent to the uplink's own address, which may come by DHCP."""
+    """`fib daddr . iif type local`: only what was sent to the uplink's own address, whatever it is"""
     maps: dict[tuple[str, int], list[str]] = {}
     for origin, forward, source in forwards(site):
         port = forward.to_port or forward.port.first

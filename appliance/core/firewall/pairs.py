@@ -103,10 +103,10 @@ class _PairText:
         return [*self.below, chain(pair.name, rules)]
 
     def maps(self, field_name: str, branches: dict[Peer, Branch], other: str) -> list[str]:
-        """`ip saddr vmap { address : verdict }`, and the same for networks and for IPv6, where there are such.
+        """`ip saddr vmap { address : verdict }`, and the same for networks and IPv6, where there are such.
 
-        Addresses have a map of their own since nft makes it a hash; one network among them would make it a tree,
-        and a thousand laptops would pay for the one branch.
+        Addresses have a map of their own since nft makes it a hash; one network among them would make it a
+        tree, and a thousand laptops would pay for the one branch.
         """
         verdicts = {peer: self.verdict(field_name, peer, branch, other) for peer, branch in branches.items()}
         rules = []
@@ -126,9 +126,7 @@ class _PairText:
         if self.uses.get(content, 0) > 1:
             if content not in self.shared:
                 name = self.shared[content] = f"{self.pair.name}_alike_{len(self.shared) + 1}"
-                why = (
-                    f"What {self.uses[content]} peers may do; the map names them, and the lines that say so."
-                )
+                why = f"What {self.uses[content]} peers may do; the map names them, and the lines that say so."
                 self.below.append(chain(name, self.body(branch.unplaced(), name), why=(why,)))
             return f"jump {self.shared[content]}"
         label = ".".join(peer)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from appliance.core.firewall.grants import Grant, reach_of
 from appliance.core.firewall.input import STATES, input_chains
 from appliance.core.firewall.marks import mark_chains
@@ -21,16 +24,25 @@ _COUNTERS = {
     "invalid": "fits no connection",
     "spoofed": "a source that cannot be true",
 }
+_TABLE_IS = "written by appliance from appliance.yaml; edits by hand are undone"
+"""The kernel keeps the comment with which the table was first made, hence the same in closed.nft."""
 _FLOWTABLE = "fast"
 
 
-def render(config: Config, box: str, line: LineOf, *, offload: bool = False) -> str:
-    """Takes a checked configuration, the box's name, and the line in appliance.yaml of each path; returns the
-    text that replaces our table in one transaction: the kernel has the old rules or the new ones and never
-    none, and no other table is touched.
+def render(config: Config, box: str, line: LineOf, *, offload: bool = False, present: Iterable[str] = ()) -> str:
+    """Takes a checked configuration, the box's name, and the line in appliance.yaml of each path; returns the text
+    that replaces what is in our table in one transaction. No other table is touched.
+
+    The table is emptied and filled, not deleted and made anew: every packet meets either all old rules or all new
+    ones. A base chain that is deleted stays hooked for a while after the new generation began, without the elements
+    of its maps, and its policy drops what comes by (net/netfilter/nf_tables_api.c, nf_tables_commit); that costs
+    milliseconds of traffic at every change. Named counters go on counting, too.
+
+    `present`: the chains that are in the table now; those that are not wanted any more are deleted in the same
+    transaction. Without it they stay, empty, and nothing leads to them.
 
     `offload` sends established connections past the forward chain through a flowtable: only for kernels that
-    have flowtables, and only when every device of the box exists: nft refuses one over a missing device.
+    have flowtables, and only when every device of the box exists, since nft refuses one over a missing device.
     """
     site = Site(config, box, line)
     pairs, elsewhere = _pairs(site)
@@ -38,7 +50,6 @@ def render(config: Config, box: str, line: LineOf, *, offload: bool = False) -> 
     between = [pair for pair in pairs.values() if pair.target.name != BOX]
     to_box = [pair for pair in pairs.values() if pair.target.name == BOX]
     chains = [
-        _drop_invalid(),
         *spoofing_chains(site),
         *mark_chains(config, box),
         *(text for pair in to_box for text in pair.chains(site)),
@@ -48,12 +59,11 @@ def render(config: Config, box: str, line: LineOf, *, offload: bool = False) -> 
         *mss_chains(site),
         *nat_chains(site),
     ]
-    head = _head(site, elsewhere)
     flowtable = [_flowtable(site)] if offload else []
-    return (
-        "\n".join([head + f"table {TABLE} {{", _inside_head(site), *flowtable, *chains]).rstrip("\n")
-        + "\n}\n"
-    )
+    body = "\n".join([_counters(), *flowtable, *chains]).rstrip("\n")
+    wanted = set(re.findall(r"^ *chain (\S+) ", body, re.MULTILINE))
+    gone = [f"delete chain {TABLE} {name}" for name in sorted(set(present) - wanted)]
+    return "\n".join([_head(site, elsewhere), f"table {TABLE} {{", body, "}", *gone]) + "\n"
 
 
 def _pairs(site: Site) -> tuple[dict[tuple[str, str], Pair], list[str]]:
@@ -74,23 +84,19 @@ def _pairs(site: Site) -> tuple[dict[tuple[str, str], Pair], list[str]]:
 def _head(site: Site, elsewhere: list[str]) -> str:
     lines = [
         f"# The firewall of box {site.box} at {site.config.site}, from appliance.yaml: change that one.",
-        "# One transaction: the first statement lets the second never fail, the third is the new table.",
+        "# One transaction: our table is made if it is not there, emptied of its rules, and filled. A packet meets all",
+        "# of the old rules or all of the new ones.",
         *(f"# Not for this box: {source}" for source in elsewhere),
         "",
-        f"table {TABLE} {{}}",
-        f"delete table {TABLE}",
+        f"table {TABLE} {{{comment(_TABLE_IS)}; }}",
+        f"flush table {TABLE}",
     ]
+    return "\n".join(lines)
+
+
+def _counters() -> str:
+    lines = [f"{INDENT}counter {name} {{{comment(why)} }}" for name, why in _COUNTERS.items()]
     return "\n".join(lines) + "\n"
-
-
-def _inside_head(site: Site) -> str:
-    lines = [f"{INDENT}{comment(f'appliance.yaml of {site.config.site} for box {site.box}').strip()}", ""]
-    lines += [f"{INDENT}counter {name} {{{comment(why)} }}" for name, why in _COUNTERS.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _drop_invalid() -> str:
-    return chain("drop_invalid", [f"counter name invalid drop{comment('fits no connection')}"])
 
 
 def _flowtable(site: Site) -> str:
@@ -107,7 +113,7 @@ def _forward(pairs: list[Pair], offload: bool) -> str:
     if offload:
         fast = f"ct state established meta l4proto {{ tcp, udp }} flow add @{_FLOWTABLE}"
         rules.append(fast + comment("the rest of the connection takes the short way"))
-    rules.append(STATES)
+    rules += STATES
     if pairs:
         lines = [f'"{pair.origin.device}" . "{pair.target.device}" : jump {pair.name}' for pair in pairs]
         rules.append(f"iifname . oifname vmap {elements(lines)}")

@@ -80,9 +80,7 @@ def _sources(claims: Sequence[tuple[Network, bool]], why: str) -> list[str]:
     """Rules that drop the sources that are claimed with True; smaller networks overrule those around them."""
     rules = []
     for version, header in VERSIONS:
-        of_version: Iterable[tuple[Network, bool]] = [
-            claim for claim in claims if claim[0].version == version
-        ]
+        of_version: Iterable[tuple[Network, bool]] = [claim for claim in claims if claim[0].version == version]
         refused = [span.text for span in spans(of_version) if span.owner]
         if refused:
             rules.append(f"{header} saddr {elements(refused)} {_drop(why)}")

@@ -92,9 +92,7 @@ class Site:
     @cached_property
     def owners(self) -> list[tuple[Network, Zone]]:
         """Every network inside with the zone that it lies in; default routes through peers are not inside."""
-        found = [
-            (network, Zone(name, i.device)) for name, i in self.lans.items() for network in self.subnets(name)
-        ]
+        found = [(network, Zone(name, i.device)) for name, i in self.lans.items() for network in self.subnets(name)]
         for name, tunnel in self.config.tunnels.items():
             device = tunnel_device(name)
             found += [(address.network, Zone(name, device)) for address in tunnel.addresses]
@@ -105,9 +103,7 @@ class Site:
 
     def zone_of(self, address: Address) -> Zone | None:
         """Where a host inside stands, by the smallest network around it."""
-        around = [
-            entry for entry in self.owners if entry[0].version == address.version and address in entry[0]
-        ]
+        around = [entry for entry in self.owners if entry[0].version == address.version and address in entry[0]]
         return max(around, key=lambda entry: entry[0].prefixlen)[1] if around else None
 
     def peer_spans(self, tunnel: str, version: int) -> dict[str, list[str]]:

@@ -16,12 +16,7 @@ def lint(site: Site) -> Iterator[Problem]:
     yield from _same_interfaces(site)
     yield from _same_role(site)
     yield from _address_on_two_boxes(site)
-    for name, box in site.config.boxes.items():
-        if not any(interface.is_uplink for interface in box.interfaces.values()):
-            message = (
-                "this box has no uplink; give one interface a `gateway:`, or `dhcp` or `ra` as its address"
-            )
-            yield Problem(("boxes", name, "interfaces"), message)
+    yield from _no_uplink(site)
 
 
 def _count(site: Site) -> Iterator[Problem]:
@@ -29,9 +24,7 @@ def _count(site: Site) -> Iterator[Problem]:
     if not names:
         yield Problem(("boxes",), "no box is written here; write one, or two for failover")
     for name in names[2:]:
-        yield Problem(
-            ("boxes", name), f"there are already two boxes, {listed(names[:2])}; an office has one or two"
-        )
+        yield Problem(("boxes", name), f"there are already two boxes, {listed(names[:2])}; an office has one or two")
 
 
 def _names(site: Site) -> Iterator[Problem]:
@@ -41,9 +34,7 @@ def _names(site: Site) -> Iterator[Problem]:
             yield Problem(places[0].path, message)
     for name in site.config.tunnels:
         if name == BOX:
-            yield Problem(
-                ("tunnels", name), "`box` means the box itself in rules; give the tunnel another name"
-            )
+            yield Problem(("tunnels", name), "`box` means the box itself in rules; give the tunnel another name")
         elif name in site.interfaces:
             message = f"an interface is called {name} too, and rules could not tell the two apart; rename one of them"
             yield Problem(("tunnels", name), message)
@@ -55,21 +46,24 @@ def _same_interfaces(site: Site) -> Iterator[Problem]:
         for box, other in ((first, second), (second, first)):
             for name in boxes[other].interfaces:
                 if name not in boxes[box].interfaces:
-                    message = (
-                        f"{other} has the interface {name} and {box} has not; both boxes need the same names"
-                    )
+                    message = f"{other} has the interface {name} and {box} has not; both boxes need the same names"
                     yield Problem(("boxes", box, "interfaces"), message)
+
+
+def _no_uplink(site: Site) -> Iterator[Problem]:
+    for name in site.config.boxes:
+        if name not in site.connected:
+            message = "this box has no uplink; give one interface a `gateway:`, or `dhcp` or `ra` as its address"
+            yield Problem(("boxes", name, "interfaces"), message)
 
 
 def _same_role(site: Site) -> Iterator[Problem]:
     for first, second in _both(site):
         uplink, other = first.interface.is_uplink, second.interface.is_uplink
-        if uplink != other:
+        if uplink != other and {first.box, second.box} <= site.connected:
             message = f"{second.name} is an uplink on {first.box if uplink else second.box} only"
-            yield Problem(
-                second.path, f"{message}; write its gateway (or dhcp, or ra) on both boxes, or on neither"
-            )
-        elif site.config.failover:
+            yield Problem(second.path, f"{message}; write its gateway (or dhcp, or ra) on both boxes, or on neither")
+        if site.config.failover:
             yield from _same_subnets(first, second)
 
 
@@ -93,9 +87,7 @@ def _address_on_two_boxes(site: Site) -> Iterator[Problem]:
             address = prefix(written.ip)
             first = seen.setdefault(address, place)
             if first.box != place.box and not (written.is_link_local and first.name != place.name):
-                message = (
-                    f"{written.ip} is the address of {first.box} on {first.name} too; give each box its own"
-                )
+                message = f"{written.ip} is the address of {first.box} on {first.name} too; give each box its own"
                 yield Problem((*place.path, "address", position), message)
 
 

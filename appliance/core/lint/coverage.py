@@ -32,24 +32,24 @@ Pair = tuple[str, str]
 
 class Cell(NamedTuple):
     rule: int
+    size: int
+    """How many cells its rule has."""
     pair: Pair
     host: Prefix
     ports: Ports
 
-    def width(self) -> tuple[int, int, bool, int, int]:
-        """Smaller for what is wider; equal cells by the order of their rules."""
+    def width(self) -> tuple[int, int, bool, int, int, int]:
+        """Smaller for what is wider. Of equal cells the one of the larger rule, since the smaller may be all in it."""
         dots = self.pair[0].count(".") + self.pair[1].count(".")
         narrow = self.ports.protocol != EVERY_PORT.protocol
-        return dots, self.host.length, narrow, self.ports.first - self.ports.last, self.rule
+        return dots, self.host.length, narrow, self.ports.first - self.ports.last, -self.size, self.rule
 
 
 class Kept:
     """Ranges of ports, none of which contains another: the last to begin before a range is the one to contain it."""
 
     def __init__(self, ports: Ports, rule: int) -> None:
-        self._ranges: dict[str, list[tuple[int, int, int]]] = {
-            ports.protocol: [(ports.first, ports.last, rule)]
-        }
+        self._ranges: dict[str, list[tuple[int, int, int]]] = {ports.protocol: [(ports.first, ports.last, rule)]}
 
     def add(self, ports: Ports, rule: int) -> None:
         insort(self._ranges.setdefault(ports.protocol, []), (ports.first, ports.last, rule))
@@ -93,11 +93,12 @@ def _cells(site: Site) -> Iterator[Cell]:
             continue
         hosts = tuple(map(prefix, rule.hosts)) or EVERY_HOST
         ports = _ports(rule)
-        count += len(hosts) * len(ports)
+        size = len(hosts) * len(ports)
+        count += size
         if count > MOST_CELLS:
             return
         pair = (rule.from_, rule.to)
-        yield from (Cell(index, pair, host, one) for host in hosts for one in ports)
+        yield from (Cell(index, size, pair, host, one) for host in hosts for one in ports)
 
 
 def _ports(rule: AllowRule) -> tuple[Ports, ...]:

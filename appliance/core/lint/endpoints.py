@@ -26,7 +26,8 @@ def lint(site: Site) -> Iterator[Problem]:
             if own:
                 yield Problem(path, f"{address} is {own}; write where the peer listens")
             elif around is not None:
-                message = f"{address} lies in {around}, which is routed into this tunnel, so its packets would run in a circle"
+                where = "" if around == address else f" lies in {around}, which"
+                message = f"{address}{where} is routed into this tunnel, so its packets would run in a circle"
                 yield Problem(path, f"{message}; write the peer's address outside the tunnel")
             elif address.version not in speaks:
                 message = f"no interface has IPv{address.version}, so {address} cannot be reached"

@@ -30,9 +30,7 @@ def lint(site: Site) -> Iterator[Problem]:
 def _pair_link(site: Site, failover: Failover) -> Iterator[Problem]:
     path, name = ("failover", "pair_link"), failover.pair_link
     if name not in site.interfaces:
-        yield Problem(
-            path, f"{name} is not an interface of the boxes; write {_either(list(site.interfaces))}"
-        )
+        yield Problem(path, f"{name} is not an interface of the boxes; write {_either(list(site.interfaces))}")
         return
     for place in site.interfaces[name]:
         if not place.static:
@@ -44,9 +42,7 @@ def _pair_link(site: Site, failover: Failover) -> Iterator[Problem]:
 def _virtual_addresses(site: Site, failover: Failover) -> Iterator[Problem]:
     top: Path = ("failover", "virtual_addresses")
     if not failover.virtual_addresses:
-        yield Problem(
-            top, "nothing would move between the boxes; write an address, such as lan: 192.168.10.1/24"
-        )
+        yield Problem(top, "nothing would move between the boxes; write an address, such as lan: 192.168.10.1/24")
     seen: dict[Prefix, str] = {}
     for name, addresses in failover.virtual_addresses.items():
         if name not in site.interfaces:
@@ -59,9 +55,7 @@ def _virtual_addresses(site: Site, failover: Failover) -> Iterator[Problem]:
             if first != name:
                 yield Problem(path, f"{address.ip} is the virtual address on {first} already; write it once")
                 continue
-            found = next(
-                (_wrong(place, address) for place in site.interfaces[name] if _wrong(place, address)), None
-            )
+            found = next((_wrong(place, address) for place in site.interfaces[name] if _wrong(place, address)), None)
             if found:
                 yield Problem(path, found)
 
@@ -79,9 +73,7 @@ def _wrong(place: Place, address: Interface) -> str | None:
     around = next((network for network in networks if prefix(network).holds(prefix(address.ip))), None)
     if around is None:
         there = f"outside {listed([str(network) for network in networks])}" if networks else "in no network"
-        return (
-            f"{address.ip} is {there} of {place.name} on {place.box}; write a free address inside its network"
-        )
+        return f"{address.ip} is {there} of {place.name} on {place.box}; write a free address inside its network"
     if is_network_or_broadcast(prefix(around), prefix(address.ip)):
         return f"{address.ip} is not a host in {around}; write a free address inside it"
     if address.network.prefixlen < around.prefixlen:

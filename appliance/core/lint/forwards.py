@@ -22,9 +22,7 @@ def lint(site: Site) -> Iterator[Problem]:
 
 
 def _forwards(site: Site) -> Iterator[Problem]:
-    listening = {
-        tunnel.listen_port: name for name, tunnel in site.config.tunnels.items() if tunnel.listen_port
-    }
+    listening = {tunnel.listen_port: name for name, tunnel in site.config.tunnels.items() if tunnel.listen_port}
     seen: dict[tuple[str, str, int, int], int] = {}
     for index, forward in enumerate(site.config.firewall.port_forwards):
         path: Path = ("firewall", "port_forwards", index)
@@ -44,9 +42,7 @@ def _forwards(site: Site) -> Iterator[Problem]:
             message = f"firewall.port_forwards[{first}] forwards {port} of {forward.from_} already"
             yield Problem((*path, "port"), f"{message}; write another port, or remove one of the two")
         if port.protocol == "udp" and port.first in listening:
-            message = (
-                f"tunnel {listening[port.first]} listens on {port}, and this would take its packets away"
-            )
+            message = f"tunnel {listening[port.first]} listens on {port}, and this would take its packets away"
             yield Problem((*path, "port"), f"{message}; write another port")
 
 

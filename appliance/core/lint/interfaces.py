@@ -28,16 +28,12 @@ def _devices(site: Site) -> Iterator[Problem]:
         path, device = (*place.path, "device"), place.interface.device
         first = seen.setdefault((place.box, device), place)
         if first is not place:
-            yield Problem(
-                path, f"{device} is the device of {first.name} already; each interface needs its own"
-            )
+            yield Problem(path, f"{device} is the device of {first.name} already; each interface needs its own")
         if device.startswith("wg-"):
             message = f"{device} would be the device of a tunnel; write a physical one such as enp1s0 (see `ip link`)"
             yield Problem(path, message)
         if device == "lo":
-            yield Problem(
-                path, "lo is the loopback device; write a physical one such as enp1s0 (see `ip link`)"
-            )
+            yield Problem(path, "lo is the loopback device; write a physical one such as enp1s0 (see `ip link`)")
 
 
 def _gateways(site: Site, place: Place) -> Iterator[Problem]:
@@ -53,10 +49,11 @@ def _gateways(site: Site, place: Place) -> Iterator[Problem]:
 
 def _gateway(site: Site, place: Place, path: tuple[str | int, ...], gateway: Address) -> Iterator[Problem]:
     version = gateway.version
-    own = site.own.get(prefix(gateway))
-    if own:
-        yield Problem(path, f"{gateway} is {own}; write the address of the provider's router")
-        return
+    for box in site.interfaces[place.name]:
+        if any(own.ip == gateway for own in box.static):
+            message = f"{gateway} is the address of {box.box} itself"
+            yield Problem(path, f"{message}; write the address of the provider's router")
+            return
     if version not in versions_of(place.interface):
         message = f"{gateway} is an IPv{version} gateway and {place.name} has no IPv{version} address"
         yield Problem(path, f"{message}; add one to `address:`, or remove the gateway")
@@ -70,9 +67,7 @@ def _gateway(site: Site, place: Place, path: tuple[str | int, ...], gateway: Add
         message = f"{gateway} is outside {listed([str(network) for network in networks])}"
         yield Problem(path, f"{message}; a gateway lies inside its interface's network")
     elif is_network_or_broadcast(prefix(around), prefix(gateway)):
-        yield Problem(
-            path, f"{gateway} is not a host in {around}; write the address of the provider's router"
-        )
+        yield Problem(path, f"{gateway} is not a host in {around}; write the address of the provider's router")
 
 
 def is_network_or_broadcast(network: Prefix, address: Prefix) -> bool:
@@ -83,9 +78,7 @@ def is_network_or_broadcast(network: Prefix, address: Prefix) -> bool:
 def _mtu(place: Place) -> Iterator[Problem]:
     mtu = place.interface.mtu
     if mtu is not None and mtu < IPV6_MINIMUM_MTU and 6 in versions_of(place.interface):
-        message = (
-            f"an MTU of {mtu} cannot carry IPv6; write {IPV6_MINIMUM_MTU} or more, or remove the IPv6 address"
-        )
+        message = f"an MTU of {mtu} cannot carry IPv6; write {IPV6_MINIMUM_MTU} or more, or remove the IPv6 address"
         yield Problem((*place.path, "mtu"), message)
 
 

@@ -34,17 +34,13 @@ def lint(site: Site) -> Iterator[Problem]:
             yield Problem(path, f"{message}; write the key that `wg pubkey` prints at the peer")
             continue
         if point != number:
-            message = (
-                "this key is not in the form that a handshake carries, so the peer would never be recognised"
-            )
+            message = "this key is not in the form that a handshake carries, so the peer would never be recognised"
             yield Problem(path, f"{message}; write the key that `wg pubkey` prints at the peer")
         first = seen.setdefault(point, (tunnel_name, peer_name))
         if first == (tunnel_name, peer_name):
             continue
         if first[0] == tunnel_name:
-            message = (
-                f"{tunnel_name}.{first[1]} has this key too, and the kernel would make one peer of the two"
-            )
+            message = f"{tunnel_name}.{first[1]} has this key too, and the kernel would make one peer of the two"
         else:
             message = f"{first[0]}.{first[1]} has this key too, in another tunnel"
         yield Problem(path, f"{message}; write each peer's own key")

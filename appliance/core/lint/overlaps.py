@@ -55,7 +55,9 @@ def _default_routes(site: Site) -> Iterator[Problem]:
         for position, network in enumerate(peer.networks):
             first = seen.setdefault(network.version, name) if not network.prefixlen else name
             if first != name:
-                message = f"{first} has {network} already; everything can leave through one peer only, so keep it at one"
+                message = (
+                    f"{first} has {network} already; everything can leave through one peer only, so keep it at one"
+                )
                 yield Problem(("tunnels", tunnel_name, "peers", peer_name, "networks", position), message)
 
 
@@ -75,9 +77,7 @@ def _claims(site: Site) -> Iterator[Claim]:
         owner = f"{tunnel_name}.{peer_name}"
         top: Path = ("tunnels", tunnel_name, "peers", peer_name)
         for position, address in enumerate(peer.address):
-            yield Claim(
-                prefix(address), ADDRESS, owner, tunnel_name, (*top, "address", position), str(address)
-            )
+            yield Claim(prefix(address), ADDRESS, owner, tunnel_name, (*top, "address", position), str(address))
         for position, network in enumerate(peer.networks):
             if network.prefixlen:
                 path = (*top, "networks", position)
@@ -106,11 +106,7 @@ def _conflict(first: Claim, second: Claim) -> str | None:
 
 
 def _peer_in_ours(first: Claim, second: Claim) -> str:
-    what = (
-        f"the network of tunnel {first.owner}"
-        if first.kind == TUNNEL
-        else f"the network of {first.owner} here"
-    )
+    what = f"the network of tunnel {first.owner}" if first.kind == TUNNEL else f"the network of {first.owner} here"
     message = f"{second.text} overlaps {first.text}, {what}"
     if second.at.length <= 3:
         everything = "0.0.0.0/0" if second.at.version == 4 else "::/0"
@@ -125,7 +121,7 @@ def _two_tunnels(first: Claim, second: Claim) -> str:
 
 def _two_peers(first: Claim, second: Claim) -> str | None:
     if first.owner == second.owner:
-        if first.at == second.at or NETWORK != first.kind or NETWORK != second.kind:
+        if first.at == second.at or (first.kind, second.kind) != (NETWORK, NETWORK):
             return None
         outer, inner = (first, second) if first.at.length < second.at.length else (second, first)
         return f"{inner.text} is a part of {outer.text}, which this peer has too; keep the one that is meant"
@@ -136,7 +132,5 @@ def _two_peers(first: Claim, second: Claim) -> str | None:
     if inner is second:
         message = f"{inner.text} lies inside {outer.text} of {outer.owner}, and WireGuard would take it out of there"
     else:
-        message = (
-            f"{inner.text} of {inner.owner} lies inside {outer.text}, and WireGuard would take it out of here"
-        )
+        message = f"{inner.text} of {inner.owner} lies inside {outer.text}, and WireGuard would take it out of here"
     return f"{message}; write networks that do not overlap"

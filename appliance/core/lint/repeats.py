@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from appliance.core.lint.site import Site
+from appliance.core.lint.site import Site, written
 from appliance.core.problems import Path, Problem
 from appliance.core.services import SERVICES
 
@@ -35,7 +35,7 @@ def _firewall(site: Site) -> Iterator[Problem]:
     for index, rule in enumerate(firewall.allow):
         path: Path = ("firewall", "allow", index)
         yield from _twice((*path, "services"), rule.services)
-        yield from _twice((*path, "hosts"), rule.hosts)
+        yield from _twice((*path, "hosts"), map(written, rule.hosts))
         named = {port: service for service in rule.services for port in SERVICES[service]}
         for position, ports in enumerate(rule.ports):
             if ports in named:
@@ -55,9 +55,7 @@ def _ports(path: Path, written: list[Any]) -> Iterator[Problem]:
         elif ports == before:
             yield Problem((*path, position), f"{ports} stands here twice; remove one of the two")
         else:
-            yield Problem(
-                (*path, position), f"{ports} is a part of {before}, which stands here too; remove it"
-            )
+            yield Problem((*path, position), f"{ports} is a part of {before}, which stands here too; remove it")
 
 
 def _twice(path: Path, values: Iterable[Any]) -> Iterator[Problem]:

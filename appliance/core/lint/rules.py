@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from appliance.core.lint.prefixes import prefix
-from appliance.core.lint.site import Site, Zone, listed
+from appliance.core.lint.site import Site, Zone, listed, written
 from appliance.core.model import BOX, AllowRule
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Network
@@ -21,9 +21,7 @@ def lint(site: Site) -> Iterator[Problem]:
             continue
         source, target = site.zone(rule.from_), site.zone(rule.to)
         if source is None:
-            message = (
-                f"{rule.from_} is no interface, tunnel or peer{site.near_zone(rule.from_, also_box=False)}"
-            )
+            message = f"{rule.from_} is no interface, tunnel or peer{site.near_zone(rule.from_, also_box=False)}"
             yield Problem((*path, "from"), message)
         if target is None:
             message = f"{rule.to} is no interface, tunnel or peer{site.near_zone(rule.to)}"
@@ -45,7 +43,7 @@ def _never_matches(site: Site, path: Path, rule: AllowRule, source: Zone, target
     for position, host in enumerate(rule.hosts):
         if source.versions and host.version not in source.versions:
             wrong: str | None = (
-                f"{source.name} has no IPv{host.version}, so nothing from it goes to {host}; remove it"
+                f"{source.name} has no IPv{host.version}, so nothing from it goes to {written(host)}; remove it"
             )
         else:
             wrong = _out_of_reach(site, host, target)
@@ -63,20 +61,16 @@ def _out_of_reach(site: Site, host: Network, target: Zone) -> str | None:
     if target.kind == BOX:
         if target.space.meets(at) or host.version in target.beyond:
             return None
-        return f"the box has no address in {_text(host)}; write one of its own, or remove `hosts`"
+        return f"the box has no address in {written(host)}; write one of its own, or remove `hosts`"
     # A zone's space leaves default routes out: those it has in `beyond`, and any narrower network wins over them.
     if target.space.meets(at):
         return None
     owner = next(site.behind.around(at), None)
     if owner:
-        return f"{_text(host)} is in {owner}, so no packet to it goes to {target.name}; write `to: {owner}`"
+        return f"{written(host)} is in {owner}, so no packet to it goes to {target.name}; write `to: {owner}`"
     if host.version in target.beyond:
         return None
     if not target.networks:
-        return f"{target.name} has no peers yet, so {_text(host)} cannot be in it; add the peer first, or remove this"
+        return f"{target.name} has no peers yet, so {written(host)} cannot be in it; add the peer first, or remove this"
     has = listed([str(network) for network in islice(target.networks, 50)], 3)
-    return f"nothing in {target.name} leads to {_text(host)}; it has {has}, so write a host in there"
-
-
-def _text(host: Network) -> str:
-    return str(host.network_address) if prefix(host).first == prefix(host).last else str(host)
+    return f"nothing in {target.name} leads to {written(host)}; it has {has}, so write a host in there"

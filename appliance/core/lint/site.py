@@ -70,6 +70,8 @@ class Site:
         for place in self.places:
             self.interfaces.setdefault(place.name, []).append(place)
         self.uplinks = list(dict.fromkeys(place.name for place in self.places if place.interface.is_uplink))
+        self.connected = {place.box for place in self.places if place.interface.is_uplink}
+        """The boxes that have an uplink."""
         self._zones: dict[str, Zone | None] = {}
         self._suggestions_left = SUGGESTIONS
 
@@ -169,9 +171,7 @@ def _learned(interface: Interface) -> set[int]:
 
 
 def _interface_zone(name: str, interfaces: list[Interface]) -> Zone:
-    addresses = [
-        address for interface in interfaces for address in interface.address if not isinstance(address, str)
-    ]
+    addresses = [address for interface in interfaces for address in interface.address if not isinstance(address, str)]
     networks = tuple(dict.fromkeys(address.network for address in addresses))
     versions = frozenset(version for interface in interfaces for version in versions_of(interface))
     uplink = any(interface.is_uplink for interface in interfaces)
@@ -187,6 +187,11 @@ def _peer_zone(name: str, kind: str, peers: list[Peer], own: list[InterfaceAddre
     everything = frozenset(one.version for one in prefixes if not one.length)
     space = Space(one for one in prefixes if one.length)
     return Zone(name, kind, frozenset(versions), networks, space, everything)
+
+
+def written(network: Network) -> str:
+    """A network of one host as that host, as most people write it."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def listed(items: list[str], most: int = 4) -> str:

@@ -21,9 +21,7 @@ def lint(site: Site) -> Iterator[Problem]:
         if tunnel.listen_port is not None:
             first = ports.setdefault(tunnel.listen_port, name)
             if first != name:
-                message = (
-                    f"{tunnel.listen_port} is the port of {first} already; each tunnel listens on its own"
-                )
+                message = f"{tunnel.listen_port} is the port of {first} already; each tunnel listens on its own"
                 yield Problem(("tunnels", name, "listen_port"), message)
         yield from _mtu(site, name, tunnel)
         yield from _peers(name, tunnel)
@@ -43,7 +41,9 @@ def _mtu(site: Site, name: str, tunnel: Tunnel) -> Iterator[Problem]:
         version = max(outside | {min(versions_of(place.interface), default=4)})
         most = place.interface.mtu - ENCAPSULATION[version]
         if tunnel.mtu > most:
-            message = f"{tunnel.mtu} is more than {place.name} of {place.box} carries: its MTU {place.interface.mtu} less"
+            message = (
+                f"{tunnel.mtu} is more than {place.name} of {place.box} carries: its MTU {place.interface.mtu} less"
+            )
             message += f" {ENCAPSULATION[version]} for WireGuard over IPv{version}"
             yield Problem(path, f"{message}; write auto, or at most {most}")
             return
@@ -85,7 +85,5 @@ def _wrong(address: Address, subnets: list[tuple[Interface, Prefix]]) -> str | N
         return None
     same = [str(own.network) for own, _ in subnets if own.version == address.version]
     if not same:
-        return (
-            f"the tunnel has no IPv{address.version} address; add one to its `addresses`, or remove {address}"
-        )
+        return f"the tunnel has no IPv{address.version} address; add one to its `addresses`, or remove {address}"
     return f"{address} is outside {listed(same)}, the network of this tunnel; write an address inside it"

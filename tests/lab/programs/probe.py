@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import time
+from typing import TextIO
 
 # How long the last packets may be on their way before they count as lost.
 STRAGGLERS = 1.0
@@ -87,7 +88,7 @@ class Sender:
                 self.report(now)
                 reported = now
             wait = max(0.0, following - now) if not ending else 0.05
-            watched = [self.socket] if ending else [self.socket, sys.stdin]
+            watched: list[socket.socket | TextIO] = [self.socket] if ending else [self.socket, sys.stdin]
             ready = select.select(watched, [], [], min(wait, 0.1))[0]
             if self.socket in ready:
                 self.receive()

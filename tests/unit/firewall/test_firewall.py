@@ -102,9 +102,7 @@ def test_a_rule_that_means_nothing_here_opens_nothing(rule: dict[str, str]) -> N
 
 def test_a_peer_without_addresses_opens_nothing() -> None:
     tunnels = {"office": {"addresses": ["10.20.0.1/24"], "peers": {"ghost": {"public_key": KEY}}}}
-    text = text_of(
-        configuration(tunnels=tunnels, firewall={"allow": [{"from": "office.ghost", "to": "lan"}]})
-    )
+    text = text_of(configuration(tunnels=tunnels, firewall={"allow": [{"from": "office.ghost", "to": "lan"}]}))
     assert "saddr vmap" not in text
 
 
@@ -113,3 +111,12 @@ def test_a_forward_to_a_host_nobody_knows_is_not_let_through() -> None:
     forward = {"from": "wan", "port": "tcp/80", "to": "172.16.0.1"}
     text = text_of(configuration(interfaces=interfaces, firewall={"port_forwards": [forward]}))
     assert "ct status dnat" not in text
+
+
+def test_chains_that_are_not_wanted_any_more_are_deleted_after_the_table_is_filled() -> None:
+    config = configuration()
+    present = ["input", "forward", "lan_to_wan", "masquerading"]
+    text = render(config, "alpha", lambda path: 7, present=present)
+    assert text == text_of(config) + (
+        "delete chain inet appliance lan_to_wan\ndelete chain inet appliance masquerading\n"
+    )
