@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class Refused(Exception):
-    """The kernel, a daemon or the disk refused what was asked. The text says what, and what to do where that is known."""
+    """The kernel, a daemon or the disk refused what was asked. The text says what, and if known what to do."""

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import base64
 import errno
+import logging
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from appliance.adapters import lean_pyroute2  # noqa: F401  (before pyroute2)
 from appliance.adapters.engine import KeyedChange
 from appliance.adapters.errors import Refused
 from appliance.adapters.keys import digest
+from appliance.adapters.pyroute2_parts import (
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    GenericNetlinkSocket,
+    NetlinkError,
+    wgmsg,
+)
 from appliance.core.peers import endpoint_parts, endpoint_text
 from appliance.core.state import ObservedDevice, ObservedPeer
-from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.generic import GenericNetlinkSocket
-from pyroute2.netlink.generic.wireguard import wgmsg
 
 WG_CMD_GET_DEVICE = 0
 WG_CMD_SET_DEVICE = 1
@@ -34,11 +38,13 @@ PEERS_A_MESSAGE = 64
 def kernel_wireguard_present() -> bool:
     """Whether the kernel has WireGuard; asking for its netlink family loads the module where there is one."""
     generic = GenericNetlinkSocket()
+    logging.disable()  # pyroute2 would log an error for what is an answer here
     try:
         generic.bind("wireguard", wgmsg)
     except (NetlinkError, OSError):
         return False
     finally:
+        logging.disable(logging.NOTSET)
         generic.close()
     return True
 
@@ -192,5 +198,3 @@ def _networks(part: Any) -> Iterator[str]:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-

@@ -20,6 +20,9 @@ TABLE = "inet appliance"
 CLOSED = Path("/usr/lib/appliance/closed.nft")
 STATE = Path("/run/appliance/ruleset.json")
 
+_OBJECT = re.compile(r"^(?:\t| {4})(chain|set|map|flowtable|counter|limit|quota) ([^\s{]+)", re.MULTILINE)
+"""What stands in a table, in nft's listing and in our own text."""
+
 _FLOW_OFFLOAD_PROBE = """
 table inet appliance_probe {
     flowtable probe { hook ingress priority 0; }
@@ -45,24 +48,28 @@ class Nft:
         return str(state["text"]) if state["listing"] == self._listing() else ""
 
     def load(self, text: str) -> None:
-        """Replaces the table in one transaction; "" loads the one that lets nothing through. Raises Refused."""
-        closed = "" if text else CLOSED.read_text()
-        code, _, error = self.nft.cmd(text or closed)
+        """Replaces what is in the table in one transaction; "" loads the one that lets nothing through.
+
+        What the table holds beyond the text goes in the same transaction. Raises Refused; then nothing has changed.
+        """
+        wanted = text or CLOSED.read_text()
+        code, _, error = self.nft.cmd(wanted + self._surplus(wanted))
+        if code:
+            # Somebody may have left a chain of ours with another hook, which cannot be changed, only made anew.
+            code, _, _ = self.nft.cmd(f"table {TABLE}\ndelete table {TABLE}\n{wanted}")
         if code:
             raise Refused(f"the kernel refused the firewall: {_first(error)}; the one before stands")
         state = json.dumps({"text": text, "listing": self._listing()})
         self.state.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_whole(self.state, state.encode(), 0o600)
 
-    def check(self, text: str) -> None:
-        """Has the kernel judge the text without using it. Raises Refused."""
-        self.nft.set_dry_run(True)
-        try:
-            code, _, error = self.nft.cmd(text)
-        finally:
-            self.nft.set_dry_run(False)
-        if code:
-            raise Refused(f"the kernel would refuse the firewall: {_first(error)}")
+    def _surplus(self, wanted: str) -> str:
+        """Deletes what is in the table and not in the text, chains first, since they refer to the rest."""
+        _, listing, _ = self.nft.cmd(f"list table {TABLE}")
+        surplus = set(_OBJECT.findall(listing)) - set(_OBJECT.findall(wanted))
+        return "".join(
+            f"delete {kind} {TABLE} {name}\n" for kind, name in sorted(surplus, key=lambda each: each[0] != "chain")
+        )
 
     def counters(self) -> dict[str, int]:
         """Packets of our named counters, by name."""

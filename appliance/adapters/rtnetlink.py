@@ -10,23 +10,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from appliance.adapters import lean_pyroute2, netlink_batch  # noqa: F401  (lean_pyroute2 before pyroute2)
+from appliance.adapters import route_batch, route_dump
 from appliance.adapters.errors import Refused
-from appliance.core.state import PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
+from appliance.adapters.pyroute2_parts import IPRoute, NetlinkError
+from appliance.core.state import MAIN_TABLE, PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
 from appliance.core.steps import route_text, rule_text
-from pyroute2.iproute.linux import IPBatch, IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import rt_type
 
 IFF_UP = 0x1
 IFF_LOWER_UP = 0x10000
 IPV6_DEFAULT_METRIC = 1024
-RTN_BLACKHOLE = rt_type["blackhole"]
-RTN_UNICAST = rt_type["unicast"]
 FRA_INVERT = 0x2
 FR_ACT_TO_TBL = 1
 
@@ -87,18 +83,16 @@ class RtNetlink:
 
     def routes(self) -> tuple[frozenset[Route], tuple[DefaultRoute, ...]]:
         """Our routes of all tables, and the default routes of the main table that are not ours."""
-        names = self._names()
+        names = dict(socket.if_nameindex())
         ours: set[Route] = set()
         defaults: list[DefaultRoute] = []
         for family in (socket.AF_INET, socket.AF_INET6):
-            for message in self.socket.get_routes(family=family, proto=PROTOCOL):
-                if message["proto"] == PROTOCOL:
-                    ours.add(_route(message, names))
-            for message in self.socket.get_routes(family=family, table=254, dst_len=0):
-                gateway = message.get_attr("RTA_GATEWAY")
-                if message["dst_len"] == 0 and message["proto"] != PROTOCOL and gateway:
-                    device = names.get(message.get_attr("RTA_OIF"), "")
-                    defaults.append(DefaultRoute(device, gateway, message.get_attr("RTA_PRIORITY") or 0))
+            for found in route_dump.dump(family):
+                if found.protocol == PROTOCOL:
+                    ours.add(_route(found, names))
+                elif found.table == MAIN_TABLE and not found.length and found.gateway:
+                    gateway = socket.inet_ntop(family, found.gateway)
+                    defaults.append(DefaultRoute(names.get(found.device, ""), gateway, found.metric))
         return frozenset(ours), tuple(defaults)
 
     def rules(self) -> frozenset[Rule]:
@@ -110,8 +104,8 @@ class RtNetlink:
                     found.add(_rule(message, number))
         return frozenset(found)
 
-    def _names(self) -> dict[int, str]:
-        return {message["index"]: message.get_attr("IFLA_IFNAME") for message in self.socket.get_links()}
+    def _indexes(self) -> dict[str, int]:
+        return {name: index for index, name in socket.if_nameindex()}
 
     def _index(self, device: str) -> int:
         try:
@@ -131,9 +125,7 @@ class RtNetlink:
         with contextlib.suppress(OSError), _refusal(f"delete {device}", errno.ENODEV):
             self.socket.link("del", index=socket.if_nametoindex(device))
 
-    def set_link(
-        self, device: str, mtu: int | None = None, up: bool | None = None, alias: str | None = None
-    ) -> None:
+    def set_link(self, device: str, mtu: int | None = None, up: bool | None = None, alias: str | None = None) -> None:
         index = self._index(device)
         with _refusal(f"set up {device}"):
             if alias is not None:
@@ -157,37 +149,23 @@ class RtNetlink:
 
     # -- routes and rules ---------------------------------------------------------------------------------------------
 
-    def add_routes(self, routes: Iterable[Route]) -> None:
-        """All of them in one message to the kernel, replacing what stands at the same place."""
-        self._batch("replace", list(routes), "add")
+    def add_routes(self, routes: Sequence[Route]) -> None:
+        """Adds them all, replacing what stands at the same place."""
+        indexes = self._indexes()
+        for route in routes:
+            if route.device and route.device not in indexes:
+                raise Refused(f"the kernel refused to add {route_text(route)}: the device does not exist")
+        for route, code in route_batch.add(routes, indexes):
+            if code:
+                raise Refused(f"the kernel refused to add {route_text(route)}: {_reason(code)}")
 
-    def delete_routes(self, routes: Iterable[Route]) -> None:
-        self._batch("del", list(routes), "delete", errno.ESRCH, errno.ENODEV)
-
-    def _batch(self, command: str, routes: list[Route], verb: str, *harmless: int) -> None:
-        """Sends the requests back to back and reads the answers together.
-
-        A thousand round trips through a library would take seconds; a batch takes what the kernel takes. Chunks keep
-        the answers within the socket's receive buffer.
-        """
-        present = {name: index for index, name in self._names().items()}
-        chunk = 200
-        for start in range(0, len(routes), chunk):
-            part = routes[start : start + chunk]
-            batch = IPBatch()
-            sent = []
-            for route in part:
-                if route.device and route.device not in present:
-                    if verb == "delete":
-                        continue
-                    raise Refused(f"the device {route.device} does not exist")
-                batch.route(command, **_request(route, present))
-                sent.append(route)
-            if sent:
-                for route, code in zip(sent, netlink_batch.send(bytes(batch.batch), len(sent)), strict=True):
-                    if code and code not in harmless:
-                        raise Refused(f"the kernel refused to {verb} {route_text(route)}: {_reason(code)}")
-            batch.close()
+    def delete_routes(self, routes: Sequence[Route]) -> None:
+        """Deletes them all; the routes of a device that is gone went with it."""
+        indexes = self._indexes()
+        present = [route for route in routes if not route.device or route.device in indexes]
+        for route, code in route_batch.delete(present, indexes):
+            if code not in (0, errno.ESRCH, errno.ENODEV):
+                raise Refused(f"the kernel refused to delete {route_text(route)}: {_reason(code)}")
 
     def add_rule(self, rule: Rule) -> None:
         with _refusal(f"add the rule {rule_text(rule)}", errno.EEXIST):
@@ -198,41 +176,17 @@ class RtNetlink:
             self.socket.rule("del", **_rule_request(rule))
 
 
-def _route(message: Any, names: dict[int, str]) -> Route:
-    v6 = message["family"] == socket.AF_INET6
-    destination = message.get_attr("RTA_DST") or ("::" if v6 else "0.0.0.0")
-    metric = message.get_attr("RTA_PRIORITY") or 0
-    metrics = message.get_attr("RTA_METRICS")
-    blackhole = message["type"] == RTN_BLACKHOLE
+def _route(found: route_dump.KernelRoute, names: dict[int, str]) -> Route:
+    v6 = found.family == socket.AF_INET6
+    destination = found.destination or bytes(16 if v6 else 4)
     return Route(
-        destination=f"{destination}/{message['dst_len']}",
-        device="" if blackhole else names.get(message.get_attr("RTA_OIF"), ""),
-        table=message.get_attr("RTA_TABLE") or message["table"],
-        gateway=message.get_attr("RTA_GATEWAY"),
-        metric=0 if v6 and metric == IPV6_DEFAULT_METRIC else metric,
-        mtu=metrics.get_attr("RTAX_MTU") if metrics else None,
+        destination=f"{socket.inet_ntop(found.family, destination)}/{found.length}",
+        device="" if found.kind == route_batch.RTN_BLACKHOLE else names.get(found.device, ""),
+        table=found.table,
+        gateway=socket.inet_ntop(found.family, found.gateway) if found.gateway else None,
+        metric=0 if v6 and found.metric == IPV6_DEFAULT_METRIC else found.metric,
+        mtu=found.mtu or None,
     )
-
-
-def _request(route: Route, present: dict[str, int]) -> dict[str, Any]:
-    request: dict[str, Any] = {
-        "dst": route.destination,
-        "family": socket.AF_INET6 if route.family == 6 else socket.AF_INET,
-        "table": route.table,
-        "proto": PROTOCOL,
-        "type": "unicast" if route.device else "blackhole",
-    }
-    if route.device:
-        request["oif"] = present[route.device]
-    if route.gateway:
-        request["gateway"] = route.gateway
-    elif route.device:
-        request["scope"] = 253 if route.family == 4 else 0
-    if route.metric:
-        request["priority"] = route.metric
-    if route.mtu:
-        request["metrics"] = {"attrs": [("RTAX_MTU", route.mtu)]}
-    return request
 
 
 def _rule(message: Any, family: int) -> Rule:

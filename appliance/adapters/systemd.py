@@ -11,7 +11,7 @@ SECONDS = 15.0
 
 def _run(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         raise Refused(f"`{' '.join(command)}` did not end within {SECONDS:.0f} s") from None
     except FileNotFoundError:

@@ -26,7 +26,7 @@ _NO_KEY = "0" * 64
 
 
 class UserspaceEngine:
-    """Speaks to whichever process serves a device. `public_keys` tells the public key of a private one, if it is ours."""
+    """Speaks to whichever process serves a device. `public_key_of` turns a private key of ours into its public one."""
 
     def __init__(self, public_key_of: Callable[[bytes], str]) -> None:
         self.public_key_of = public_key_of

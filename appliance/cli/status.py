@@ -39,7 +39,9 @@ def _print(status: dict[str, Any]) -> None:
     else:
         firewall = "firewall stands" if status["firewall"]["stands"] else "[red]firewall differs[/]"
         forwarding = "forwarding" if status["forwarding"] else "[yellow]not forwarding[/]"
-        console.print(f"[bold]{status['site']}[/], box [bold]{status['box']}[/] ({status['role']}): {firewall}, {forwarding}")
+        console.print(
+            f"[bold]{status['site']}[/], box [bold]{status['box']}[/] ({status['role']}): {firewall}, {forwarding}"
+        )
     for warning in status["warnings"]:
         console.print(f"[yellow]note:[/] {warning}", markup=True)
     for step in status["pending"]:
@@ -51,14 +53,17 @@ def _print(status: dict[str, Any]) -> None:
     for link in status["interfaces"]:
         cable = "[green]in[/]" if link["carrier"] else "[red]out[/]" if link["present"] else "[red]no such device[/]"
         addresses = "\n".join(address for address in link["addresses"] if not address.startswith("fe80:"))
-        links.add_row(link["name"], link["device"], cable, str(link["mtu"] or ""), addresses, gateways.get(link["name"], ""))
+        links.add_row(
+            link["name"], link["device"], cable, str(link["mtu"] or ""), addresses, gateways.get(link["name"], "")
+        )
     if status["interfaces"]:
         console.print(links)
     for tunnel in status["tunnels"]:
         addresses = " ".join(address for address in tunnel["addresses"] if not address.startswith("fe80:"))
         console.print(
             f"[bold]{tunnel['name']}[/] ({tunnel['device']}): engine {tunnel['engine'] or 'none'}, port "
-            f"{tunnel['listen_port'] or '-'}, mtu {tunnel['mtu'] or '-'}, {addresses}\n  public key {tunnel['public_key']}"
+            f"{tunnel['listen_port'] or '-'}, mtu {tunnel['mtu'] or '-'}, {addresses}\n"
+            f"  public key {tunnel['public_key']}"
         )
         peers = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for title in ("peer", "state", "endpoint", "handshake", "received", "sent", "networks"):

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, by their annotations; enough for core/state.py and core/steps.py, and no more."""
+"""Frozen dataclasses to JSON and back, by their annotations; enough for core/state.py, and no more."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def to_json(value: Any) -> Any:
 
 def from_json[T](kind: type[T], data: Any) -> T:
     """The inverse of to_json for `kind`. Raises KeyError or TypeError where the data is of another shape."""
-    return typing.cast(T, _decoder(kind)(data))
+    return typing.cast(T, _decoder(typing.cast(typing.Hashable, kind))(data))
 
 
 @functools.cache

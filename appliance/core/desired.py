@@ -8,7 +8,7 @@ from ipaddress import collapse_addresses, ip_network
 
 from appliance.core.check import check
 from appliance.core.document import Document
-from appliance.core.firewall import render, uplink_marks
+from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.model import Box, Config, Peer
 from appliance.core.networkd import RESOLVED_FILE, network_file, network_path, resolved_file
 from appliance.core.problems import ConfigurationError, Path, Problem
@@ -56,7 +56,9 @@ def _box_name(config: Config, document: Document, box: str | None) -> str:
     if box in config.boxes and box is not None:
         return box
     names = " or ".join(config.boxes)
-    message = f"this box is {box}, but the file knows only {names}" if box else f"which box this is, is not known: {names}"
+    message = (
+        f"this box is {box}, but the file knows only {names}" if box else f"which box this is, is not known: {names}"
+    )
     raise ConfigurationError([Problem(("boxes",), message, document.mark(("boxes",)))])
 
 
@@ -69,7 +71,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
 
     tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
     uplinks = _uplinks(config, name)
-    uplink_devices = tuple(interface.device for interface in box.interfaces.values())
+    devices = tuple(interface.device for interface in box.interfaces.values())
     files = {network_path(each): network_file(config, box, each) for each in box.interfaces}
     files[RESOLVED_FILE] = resolved_file(config, box)
     return Desired(
@@ -83,7 +85,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         rules=tuple(_rules(tunnels, uplinks)),
         files=files,
         sysctls=dict(SYSCTLS),
-        ruleset=Ruleset(render(config, name, line), render(config, name, line, offload=True), uplink_devices),
+        ruleset=Ruleset(*render_both(config, name, line), devices),
         notes=tuple(_notes(config)),
     )
 
@@ -110,7 +112,7 @@ def _uplinks(config: Config, name: str) -> tuple[Uplink, ...]:
     """Uplinks get a table and a mark of their own where an answer could otherwise leave by another way."""
     marks = uplink_marks(config, name)
     interfaces = config.boxes[name].interfaces
-    found = []
+    found: list[Uplink] = []
     for each, interface in interfaces.items():
         if not interface.is_uplink:
             continue
@@ -201,6 +203,4 @@ def _rules(tunnels: tuple[DesiredTunnel, ...], uplinks: tuple[Uplink, ...]) -> I
         for uplink in marked:
             yield Rule(family, PRIORITY_MARK, uplink.table, mark=uplink.mark, mask=0xFF000000)
         if family in full:
-            yield Rule(
-                family, PRIORITY_FULL_TUNNEL, TUNNEL_TABLE, mark=TUNNEL_MARK, mask=TUNNEL_MARK_MASK, invert=True
-            )
+            yield Rule(family, PRIORITY_FULL_TUNNEL, TUNNEL_TABLE, mark=TUNNEL_MARK, mask=TUNNEL_MARK_MASK, invert=True)

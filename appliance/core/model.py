@@ -75,7 +75,7 @@ Service = Annotated[str, BeforeValidator(_service), Field(json_schema_extra={"en
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False, frozen=True, defer_build=True)
 
 
 class Secret(Model):
@@ -100,6 +100,12 @@ class Interface(Model):
     @property
     def is_uplink(self) -> bool:
         return bool(self.gateway) or "dhcp" in self.address or "ra" in self.address
+
+    @property
+    def announced(self) -> list[str]:
+        """The static IPv6 networks that hosts here can make themselves an address in (SLAAC takes a /64)."""
+        static = [address for address in self.address if not isinstance(address, str)]
+        return [str(each.network) for each in static if each.version == 6 and each.network.prefixlen == 64]
 
 
 class Box(Model):
@@ -181,3 +187,8 @@ class Config(Model):
     dns: HostAddresses = Field(default=[], description="Name servers; absent: those that DHCP or RA hand out.")
     tunnels: dict[TunnelName, Tunnel] = Field(default={}, description="WireGuard interfaces, by name.")
     firewall: Firewall = Field(default=Firewall(), description="What may pass from where to where.")
+
+    def announces(self, interface: Interface) -> bool:
+        """A LAN's IPv6 prefix is announced to its hosts; in a pair the virtual address will do so, not both boxes."""
+        inside = not interface.is_uplink and self.failover is None
+        return inside and bool(interface.delegated_from or interface.announced)

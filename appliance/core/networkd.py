@@ -12,6 +12,9 @@ RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
 FALLBACK_DNS = ("9.9.9.9", "149.112.112.112", "2620:fe::fe")
 """Quad9, asked only when neither the file nor DHCP nor a router advertisement names a server."""
 
+Section = tuple[str, list[tuple[str, object]]]
+"""A title, and its keys with their values; nothing is printed for one without keys."""
+
 _HEADER = "# Written by appliance from appliance.yaml; changes here are undone.\n"
 
 
@@ -23,7 +26,7 @@ def network_path(name: str) -> str:
 def network_file(config: Config, box: Box, name: str) -> str:
     """The .network file of one interface."""
     interface = box.interfaces[name]
-    sections = [
+    sections: list[Section] = [
         ("Match", [("Name", interface.device)]),
         ("Link", [("MTUBytes", interface.mtu)] if interface.mtu else []),
         ("Network", _network(config, box, name)),
@@ -55,7 +58,7 @@ def _network(config: Config, box: Box, name: str) -> list[tuple[str, object]]:
     entries.append(("MulticastDNS", "no"))
     if interface.delegated_from:
         entries.append(("DHCPPrefixDelegation", "yes"))
-    if _announces(config, interface):
+    if config.announces(interface):
         entries.append(("IPv6SendRA", "yes"))
     return entries
 
@@ -66,14 +69,14 @@ def _metric(box: Box, name: str) -> int:
     return 100 + 10 * uplinks.index(name)
 
 
-def _routes(box: Box, name: str) -> list[tuple[str, list[tuple[str, object]]]]:
+def _routes(box: Box, name: str) -> list[Section]:
     interface = box.interfaces[name]
     return [("Route", [("Gateway", gateway), ("Metric", _metric(box, name))]) for gateway in interface.gateway]
 
 
-def _dynamic(box: Box, name: str) -> list[tuple[str, list[tuple[str, object]]]]:
+def _dynamic(box: Box, name: str) -> list[Section]:
     interface = box.interfaces[name]
-    sections: list[tuple[str, list[tuple[str, object]]]] = []
+    sections: list[Section] = []
     if "dhcp" in interface.address:
         sections.append(("DHCPv4", [("RouteMetric", _metric(box, name)), ("UseMTU", "yes"), ("UseHostname", "no")]))
     if "ra" in interface.address:
@@ -88,22 +91,11 @@ def _dynamic(box: Box, name: str) -> list[tuple[str, list[tuple[str, object]]]]:
     return sections
 
 
-def _prefixes(interface: Interface) -> list[str]:
-    static = [address for address in interface.address if not isinstance(address, str)]
-    return [str(each.network) for each in static if each.version == 6 and each.network.prefixlen == 64]
-
-
-def _announces(config: Config, interface: Interface) -> bool:
-    """A LAN's IPv6 prefix is announced to its hosts; in a pair the virtual address will do so, not both boxes."""
-    inside = not interface.is_uplink and config.failover is None
-    return inside and bool(interface.delegated_from or _prefixes(interface))
-
-
-def _announced(config: Config, box: Box, name: str) -> list[tuple[str, list[tuple[str, object]]]]:
+def _announced(config: Config, box: Box, name: str) -> list[Section]:
     interface = box.interfaces[name]
-    if not _announces(config, interface):
+    if not config.announces(interface):
         return []
-    return [("IPv6Prefix", [("Prefix", prefix)]) for prefix in _prefixes(interface)]
+    return [("IPv6Prefix", [("Prefix", prefix)]) for prefix in interface.announced]
 
 
 def resolved_file(config: Config, box: Box) -> str:

@@ -76,6 +76,11 @@ def endpoint_parts(text: str) -> tuple[str, str]:
     return host.strip("[]"), port
 
 
+def is_name(host: str) -> bool:
+    """Whether the host of an endpoint is a name rather than an address."""
+    return ":" not in host and not host.replace(".", "").isdigit()
+
+
 def endpoint_text(address: str, port: str | int) -> str:
     """The form in which an engine shows an endpoint."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -97,7 +102,7 @@ def _endpoint(
     if now is not None and now.endpoint is not None and before == peer.endpoint:
         return None
     host, port = endpoint_parts(peer.endpoint)
-    if host[-1:].isdigit() and host.replace(".", "").isdigit() or ":" in host:
+    if not is_name(host):
         wish = endpoint_text(host, port)
     else:
         addresses = observed.resolved.get(host, ())

@@ -127,9 +127,7 @@ def tunnel_mtu(tunnel: DesiredTunnel, desired: Desired, observed: Observed) -> i
 class _Planner:
     """Collects the steps of one plan; each method is one paragraph of the order that docs/DESIGN.md gives."""
 
-    def __init__(
-        self, desired: Desired, observed: Observed, previous: Desired | None, moved: dict[str, str]
-    ) -> None:
+    def __init__(self, desired: Desired, observed: Observed, previous: Desired | None, moved: dict[str, str]) -> None:
         self.desired = desired
         self.observed = observed
         self.previous = previous
@@ -198,9 +196,7 @@ class _Planner:
             undo.append(peers.restored(link.device, engine, state, self.observed.secrets))
         undo += [AddAddress(link.device, address) for address in sorted(link.addresses)]
         undo.append(SetLink(link.device, link.mtu, link.up))
-        lost = tuple(
-            sorted((route for route in self.observed.routes if route.device == link.device), key=_route_order)
-        )
+        lost = tuple(sorted((route for route in self.observed.routes if route.device == link.device), key=_route_order))
         kept = tuple(route for route in lost if route in self._wanted_routes())
         if kept:
             undo.append(AddRoutes(kept))
@@ -222,7 +218,11 @@ class _Planner:
             self.add(AddTunnel(device, engine, alias), DeleteTunnel(device, engine))
         elif link.alias != alias:
             self.add(SetLink(device, alias=alias), SetLink(device, alias=link.alias))
-        key = None if state and state.public_key and state.public_key == self.observed.keys.get(tunnel.key) else tunnel.key
+        key = (
+            None
+            if state and state.public_key and state.public_key == self.observed.keys.get(tunnel.key)
+            else tunnel.key
+        )
         port = tunnel.listen_port if state is None or tunnel.listen_port not in (0, state.listen_port) else None
         mark = tunnel.mark if state is None or state.mark != tunnel.mark else None
         if state is None:
@@ -237,7 +237,9 @@ class _Planner:
             )
             self.add(SetDevice(device, engine, key, port, mark), back)
             if key or port is not None:
-                self.disturbs.append(f"{tunnel.name}: {len(state.peers)} peers must reach it anew (key or port changed)")
+                self.disturbs.append(
+                    f"{tunnel.name}: {len(state.peers)} peers must reach it anew (key or port changed)"
+                )
         change = peers.change(tunnel, engine, state, self.observed, self.previous, self.moved)
         self.warnings += change.warnings
         if change.step:
@@ -287,7 +289,11 @@ class _Planner:
             for family in (4, 6):
                 if any((":" in gateway) == (family == 6) for gateway in gateways):
                     continue
-                found = [d for d in self.observed.defaults if d.device == uplink.device and (":" in d.gateway) == (family == 6)]
+                found = [
+                    d
+                    for d in self.observed.defaults
+                    if d.device == uplink.device and (":" in d.gateway) == (family == 6)
+                ]
                 gateways += [min(found, key=lambda default: default.metric).gateway] if found else []
             for gateway in gateways:
                 destination = "::/0" if ":" in gateway else "0.0.0.0/0"

@@ -152,7 +152,10 @@ class ObservedLink:
 
 @dataclass(frozen=True, slots=True)
 class ObservedPeer:
-    """A peer as the engine has it. Times in seconds since the epoch, 0 for never; `preshared_key` a digest, "" for none."""
+    """A peer as the engine has it. `preshared_key` is a digest, "" for none.
+
+    `last_handshake` is in seconds since the epoch, 0 for never; `received` and `sent` are bytes.
+    """
 
     public_key: str
     allowed_ips: frozenset[str]
@@ -187,7 +190,8 @@ class DefaultRoute:
 class Observed:
     """What one box is, as the kernel, the engines, nft and the disk say at this moment.
 
-    `ruleset` is the text of our table that stands in the kernel unaltered, "" when there is none or somebody changed it.
+    `ruleset` is the text of our table that stands in the kernel unaltered, "" when
+    there is none or somebody changed it.
     `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests.
     `resolved` maps a host name to its addresses, the best first.
     """

@@ -254,4 +254,5 @@ def rule_text(rule: Rule) -> str:
     mark = "" if rule.mark is None else f" fwmark {rule.mark:#x}" + (f"/{rule.mask:#x}" if rule.mask else "")
     source = f" from {rule.source}" if rule.source else ""
     suppress = "" if rule.suppress_prefix_length is None else f" suppress_prefixlength {rule.suppress_prefix_length}"
-    return f"{rule.priority}:{' not' if rule.invert else ''}{source}{mark} lookup {rule.table}{suppress} (IPv{rule.family})"
+    invert = " not" if rule.invert else ""
+    return f"{rule.priority}:{invert}{source}{mark} lookup {rule.table}{suppress} (IPv{rule.family})"

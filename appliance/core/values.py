@@ -228,10 +228,10 @@ def _port(value: Any) -> Ports:
     return ports
 
 
-def integer(low: int, high: int, what: str) -> Callable[[Any], int]:
+def integer(low: int, high: int, what: str) -> Callable[[Any], Any]:
     """A whole number from `low` to `high`; `what` names the thing and its unit."""
 
-    def check(value: Any) -> int:
+    def check(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int):
             if isinstance(value, str) and value.isdecimal():
                 raise bad(f"{shown(value)} stands in quotes; write the number without them")

@@ -1,4 +1,4 @@
-"""The machine: reads it whole into an Observed, and runs single steps. Knows every adapter; no adapter knows another."""
+"""The machine: reads it whole into an Observed, and runs single steps. It knows every adapter."""
 
 from __future__ import annotations
 

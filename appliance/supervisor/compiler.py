@@ -11,13 +11,15 @@ from appliance.core.problems import ConfigurationError, Mark, Problem
 from appliance.core.state import Desired
 
 SECONDS = 30.0
+ENVIRONMENT = {"PATH": "/usr/bin", "LC_ALL": "C.UTF-8", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""The child needs nothing of ours, and looking for plugins takes a twentieth of its time."""
 
 
 async def compile_file(content: bytes, box: str | None) -> Desired:
     """What the box should be. Raises ConfigurationError with every problem."""
     arguments = [sys.executable, "-I", "-m", "appliance.compile", *([box] if box else [])]
     pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+    child = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT)
     try:
         async with asyncio.timeout(SECONDS):
             output, _ = await child.communicate(content)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from appliance.adapters import resolver
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
-from appliance.core.peers import endpoint_parts, endpoint_text
+from appliance.core.peers import endpoint_parts, endpoint_text, is_name
 from appliance.core.silence import Silence
 from appliance.core.state import Desired, DesiredPeer, ObservedDevice
 from appliance.shell.paths import Paths
@@ -20,11 +20,6 @@ log = logging.getLogger("appliance.endpoints")
 
 Lookup = Callable[[str, bool], Awaitable[tuple[str, ...]]]
 AT_ONCE = 16
-
-
-def is_name(host: str) -> bool:
-    """Whether a host of an endpoint is a name rather than an address."""
-    return ":" not in host and not host.replace(".", "").isdigit()
 
 
 class Endpoints:

@@ -75,7 +75,9 @@ class Keeper:
                 failures.append(str(error))
                 broken.add(device)
         # networkd sets addresses in its own time: having asked once, wait for its events instead of asking again.
-        self.waited_for = next((s.step for s in todo.planned if isinstance(s.step, ReloadNetworkd) and s.step.devices), None)
+        self.waited_for = next(
+            (s.step for s in todo.planned if isinstance(s.step, ReloadNetworkd) and s.step.devices), None
+        )
         if steps:
             self.repaired += 1
             took = (time.monotonic() - start) * 1000
@@ -150,7 +152,7 @@ class Keeper:
             self.machine.run(each.step)
 
     async def _settle(self, desired: Desired, done: list[Planned]) -> None:
-        """Reads back until nothing is left to do. What came up meanwhile (a route that needs an address) is done too."""
+        """Reads back until nothing is left to do; what became possible meanwhile (a gateway's route) is done."""
         end = time.monotonic() + SETTLE_SECONDS
         ran: set[Step] = {each.step for each in done}
         while True:
@@ -158,7 +160,9 @@ class Keeper:
             rest = plan(desired, self.observe(), desired)
             if not rest:
                 return
-            fresh = [each for each in rest.planned if each.step not in ran and not isinstance(each.step, ReloadNetworkd)]
+            fresh = [
+                each for each in rest.planned if each.step not in ran and not isinstance(each.step, ReloadNetworkd)
+            ]
             for each in fresh:
                 done.append(each)
                 ran.add(each.step)

@@ -12,6 +12,8 @@ import os
 import signal
 from typing import Any
 
+from systemd import daemon
+
 from appliance.adapters import memory
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
@@ -26,7 +28,6 @@ from appliance.supervisor.control import ControlSocket
 from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.keeper import ApplyFailed, Keeper
 from appliance.supervisor.report import report
-from systemd import daemon
 
 log = logging.getLogger("appliance.supervisor")
 
@@ -177,7 +178,7 @@ class Supervisor:
             write_whole(self.paths.confirmed, content, 0o600)
         self.refused = ()
         self.endpoints.follow(desired)
-        memory.give_back()
+        asyncio.get_running_loop().call_later(COALESCE_SECONDS, memory.give_back)
         daemon.notify(f"STATUS={self._summary()}")
         log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
         return shown(done)

@@ -22,7 +22,8 @@ class Capture:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.lines.append(line.rstrip("\n"))
+            if line.strip():  # tcpdump ends with an empty one
+                self.lines.append(line.rstrip("\n"))
 
     def matching(self, text: str) -> list[str]:
         return [line for line in self.lines if text in line]

@@ -75,7 +75,7 @@ def test_tunnel_interface_deleted_by_hand(office: Office) -> None:
 
 
 def test_address_route_and_forwarding_removed_by_hand(office: Office) -> None:
-    """A tunnel's address, a peer's route, a LAN address, ip_forward: each is put back, and a stranger's route is not touched."""
+    """A tunnel's address, a peer's route, a LAN address, ip_forward: each is put back; a stranger's route stays."""
     office.zurich.run("ip", "route", "add", "10.99.0.0/24", "via", "203.0.113.99")
     office.zurich.run("ip", "route", "del", "192.168.20.0/24", "dev", "wg-office")
     wait_for(lambda: "192.168.20.0/24 dev wg" in office.zurich.sh("ip route"), 5, "the route is back")

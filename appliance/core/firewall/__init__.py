@@ -6,6 +6,6 @@ from appliance.core.firewall.marks import (
     tunnel_mark,
     uplink_marks,
 )
-from appliance.core.firewall.ruleset import TABLE, render
+from appliance.core.firewall.ruleset import TABLE, render, render_both
 
-__all__ = ["TABLE", "TUNNEL_MARK_MASK", "UPLINK_MARK_MASK", "render", "tunnel_mark", "uplink_marks"]
+__all__ = ["TABLE", "TUNNEL_MARK_MASK", "UPLINK_MARK_MASK", "render", "render_both", "tunnel_mark", "uplink_marks"]

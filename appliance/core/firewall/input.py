@@ -88,10 +88,10 @@ def _icmpv6(site: Site) -> str:
             f"iifname {quoted(ra)} ip6 saddr fe80::/10 ip6 hoplimit 255 icmpv6 type nd-router-advert accept"
             + comment("routers, on uplinks that listen to them")
         )
-    delegated = [interface.device for interface in site.lans.values() if interface.delegated_from]
-    if delegated:
+    announcing = devices(site.announcing)
+    if announcing:
         rules.append(
-            f"iifname {quoted(delegated)} ip6 hoplimit 255 icmpv6 type nd-router-solicit accept"
+            f"iifname {quoted(announcing)} ip6 hoplimit 255 icmpv6 type nd-router-solicit accept"
             + comment("hosts that ask for the prefix we advertise")
         )
     rules.append(

@@ -17,11 +17,20 @@ _OTHERS = 0xFFFF_FFFF ^ UPLINK_MARK_MASK
 
 
 def uplink_marks(config: Config, box: str) -> dict[str, int]:
-    """The mark of each uplink of `box`, by interface name; empty unless there are several to choose from."""
+    """The mark of each uplink of `box`, by interface name; empty where an answer has only one way to go.
+
+    It has another way where there are several uplinks, and where a tunnel takes everything (a peer with 0.0.0.0/0).
+    """
     uplinks = [name for name, interface in config.boxes[box].interfaces.items() if interface.is_uplink]
-    if len(uplinks) < 2:
+    if len(uplinks) < 2 and not has_full_tunnel(config):
         return {}
     return {name: 0x0100_0000 * (position + 1) for position, name in enumerate(uplinks)}
+
+
+def has_full_tunnel(config: Config) -> bool:
+    """Whether a peer stands for the whole internet, of one IP version or both."""
+    peers = (peer for tunnel in config.tunnels.values() for peer in tunnel.peers.values())
+    return any(network.prefixlen == 0 for peer in peers for network in peer.networks)
 
 
 def tunnel_mark(index: int) -> int:
@@ -51,7 +60,7 @@ def mark_chains(config: Config, box: str) -> list[str]:
         for name, mark in marks.items()
     ]
     inside = f"iifname != {quoted(interfaces[name].device for name in marks)} "
-    why = ("Several uplinks: what arrives on one is answered on the same one.",)
+    why = ("What arrives on an uplink is answered on the same one, whatever else leads to the internet.",)
     return [
         chain(
             "answers_through_the_box",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 from appliance.core.firewall.grants import Grant, reach_of
 from appliance.core.firewall.input import STATES, input_chains
 from appliance.core.firewall.marks import mark_chains
@@ -29,41 +26,44 @@ _TABLE_IS = "written by appliance from appliance.yaml; edits by hand are undone"
 _FLOWTABLE = "fast"
 
 
-def render(config: Config, box: str, line: LineOf, *, offload: bool = False, present: Iterable[str] = ()) -> str:
+def render(config: Config, box: str, line: LineOf, *, offload: bool = False) -> str:
     """Takes a checked configuration, the box's name, and the line in appliance.yaml of each path; returns the text
     that replaces what is in our table in one transaction. No other table is touched.
 
     The table is emptied and filled, not deleted and made anew: every packet meets either all old rules or all new
     ones. A base chain that is deleted stays hooked for a while after the new generation began, without the elements
     of its maps, and its policy drops what comes by (net/netfilter/nf_tables_api.c, nf_tables_commit); that costs
-    milliseconds of traffic at every change. Named counters go on counting, too.
-
-    `present`: the chains that are in the table now; those that are not wanted any more are deleted in the same
-    transaction. Without it they stay, empty, and nothing leads to them.
+    milliseconds of traffic at every change. Named counters go on counting, too. Chains that the text does not have
+    any more are empty afterwards; whoever loads it may delete them (adapters/nft.py).
 
     `offload` sends established connections past the forward chain through a flowtable: only for kernels that
     have flowtables, and only when every device of the box exists, since nft refuses one over a missing device.
     """
+    return render_both(config, box, line)[offload]
+
+
+def render_both(config: Config, box: str, line: LineOf) -> tuple[str, str]:
+    """The text without and with flow offload; they share all that takes time."""
     site = Site(config, box, line)
     pairs, elsewhere = _pairs(site)
     admit_forwards(site, pairs)
     between = [pair for pair in pairs.values() if pair.target.name != BOX]
     to_box = [pair for pair in pairs.values() if pair.target.name == BOX]
-    chains = [
+    before = [
         *spoofing_chains(site),
         *mark_chains(config, box),
         *(text for pair in to_box for text in pair.chains(site)),
         *input_chains(site, [f'"{pair.origin.device}" : jump {pair.name}' for pair in to_box]),
         *(text for pair in between for text in pair.chains(site)),
-        _forward(between, offload),
-        *mss_chains(site),
-        *nat_chains(site),
     ]
-    flowtable = [_flowtable(site)] if offload else []
-    body = "\n".join([_counters(), *flowtable, *chains]).rstrip("\n")
-    wanted = set(re.findall(r"^ *chain (\S+) ", body, re.MULTILINE))
-    gone = [f"delete chain {TABLE} {name}" for name in sorted(set(present) - wanted)]
-    return "\n".join([_head(site, elsewhere), f"table {TABLE} {{", body, "}", *gone]) + "\n"
+    after = [*mss_chains(site), *nat_chains(site)]
+    head = _head(site, elsewhere)
+
+    def whole(flowtable: list[str], forward: str) -> str:
+        body = "\n".join([_counters(), *flowtable, *before, forward, *after]).rstrip("\n")
+        return f"{head}\ntable {TABLE} {{\n{body}\n}}\n"
+
+    return whole([], _forward(between, False)), whole([_flowtable(site)], _forward(between, True))
 
 
 def _pairs(site: Site) -> tuple[dict[tuple[str, str], Pair], list[str]]:

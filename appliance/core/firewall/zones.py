@@ -79,6 +79,11 @@ class Site:
         return {name: interface for name, interface in self.interfaces.items() if not interface.is_uplink}
 
     @cached_property
+    def announcing(self) -> list[Interface]:
+        """The networks inside to which this box is an IPv6 router that says so."""
+        return [interface for interface in self.lans.values() if self.config.announces(interface)]
+
+    @cached_property
     def tunnel_devices(self) -> list[str]:
         return [tunnel_device(name) for name in self.config.tunnels]
 

@@ -6,7 +6,6 @@ for a person to read. It is a command and not a test, since unit tests may not w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from appliance.core.document import read_document
@@ -16,12 +15,12 @@ from appliance.core.model import Config
 CASES = sorted(folder for folder in (Path(__file__).parent / "cases").iterdir() if folder.is_dir())
 
 
-def rendered(folder: Path, present: Iterable[str] = ()) -> str:
+def rendered(folder: Path) -> str:
     """The text for box alpha. The linter is not asked: some cases show what it would advise against."""
     document = read_document((folder / "appliance.yaml").read_bytes())
     config = Config.model_validate(document.value)
     offload = folder.name.startswith("offload")
-    return render(config, "alpha", lambda path: document.mark(path).line, offload=offload, present=present)
+    return render(config, "alpha", lambda path: document.mark(path).line, offload=offload)
 
 
 if __name__ == "__main__":

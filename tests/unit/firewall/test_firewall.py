@@ -111,12 +111,3 @@ def test_a_forward_to_a_host_nobody_knows_is_not_let_through() -> None:
     forward = {"from": "wan", "port": "tcp/80", "to": "172.16.0.1"}
     text = text_of(configuration(interfaces=interfaces, firewall={"port_forwards": [forward]}))
     assert "ct status dnat" not in text
-
-
-def test_chains_that_are_not_wanted_any_more_are_deleted_after_the_table_is_filled() -> None:
-    config = configuration()
-    present = ["input", "forward", "lan_to_wan", "masquerading"]
-    text = render(config, "alpha", lambda path: 7, present=present)
-    assert text == text_of(config) + (
-        "delete chain inet appliance lan_to_wan\ndelete chain inet appliance masquerading\n"
-    )

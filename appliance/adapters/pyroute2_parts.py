@@ -1,8 +1,8 @@
-"""pyroute2 without its package's __init__.
+"""The parts of pyroute2 that are used here, without its package's __init__.
 
 `import pyroute2` loads every part of it: a database, a command line, Windows and BSD support; 16 MB and 60 ms that the
 supervisor would carry for the life of the box. The parts import each other by full name, so an empty package in
-sys.modules is all that they need. Import this module before any part of pyroute2.
+sys.modules is all that they need.
 """
 
 from __future__ import annotations
@@ -15,3 +15,19 @@ if "pyroute2" not in sys.modules:
     if _specification is None:
         raise ImportError("pyroute2 is not installed; it is Debian's package python3-pyroute2")
     sys.modules["pyroute2"] = importlib.util.module_from_spec(_specification)
+
+from pyroute2.iproute.linux import IPRoute
+from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.generic import GenericNetlinkSocket
+from pyroute2.netlink.generic.wireguard import wgmsg
+
+__all__ = [
+    "NLM_F_ACK",
+    "NLM_F_DUMP",
+    "NLM_F_REQUEST",
+    "GenericNetlinkSocket",
+    "IPRoute",
+    "NetlinkError",
+    "wgmsg",
+]

@@ -1,0 +1,57 @@
+"""What labs with a drawing of their own have in common: boxes side by side, keys, files, name servers, servers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from tests.lab import Box, KeyPair, Node, wait_for
+
+
+def side_by_side[T](work: Callable[[T], object], items: Iterable[T]) -> list[object]:
+    """Does `work` for all items at the same time; raises what the first of them raised."""
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(work, items))
+
+
+def boot(*boxes: Box) -> None:
+    side_by_side(Box.boot, boxes)
+
+
+def give_key(box: Box, tunnel: str, pair: KeyPair) -> None:
+    """The lab knows every key beforehand, so that both sides' files can be written before either box runs."""
+    box.put(f"/data/appliance/keys/wg-{tunnel}.key", pair.private, 0o600)
+
+
+def configure(box: Box, text: str, check: bool = True) -> str:
+    """Hands a box its appliance.yaml; returns what `appliance apply` said."""
+    box.put("/data/appliance/appliance.yaml", text, 0o600)
+    done = box.run("appliance", "apply", check=check)
+    return done.stdout + done.stderr
+
+
+def pings(source: Node, address: str) -> bool:
+    """Whether one of three pings is answered: what must not pass is asked more than once, what may is lost to nobody."""
+    return source.run("ping", "-n", "-c3", "-i0.1", "-W0.5", address, check=False).stdout.count("ttl=") > 0
+
+
+@contextmanager
+def serving(node: Node, port: int, text: str = "here") -> Iterator[None]:
+    """A TCP server on `node` that says one line to whoever connects."""
+    argv = ["socat", f"TCP6-LISTEN:{port},ipv6only=0,reuseaddr,fork", f"SYSTEM:echo {text}"]
+    server = node.popen(argv, stdout=subprocess.DEVNULL)
+    wait_for(lambda: f":{port} " in node.sh("ss -Hltn"), 5, f"{node.name} serves port {port}")
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def fetch(node: Node, address: str, port: int, seconds: float = 2) -> str:
+    """What the TCP server at the address says; "" when there is no connection."""
+    target = f"TCP:[{address}]:{port}" if ":" in address else f"TCP:{address}:{port}"
+    argv = ["socat", "-u", f"{target},connect-timeout={seconds}", "STDOUT"]
+    return node.run(argv, check=False, timeout=30).stdout.strip()

@@ -1,0 +1,67 @@
+"""The core is pure: what it imports is read, not promised."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "appliance"
+PURE = {
+    "__future__", "ast", "base64", "binascii", "bisect", "collections", "contextlib", "dataclasses", "difflib", "enum",
+    "functools", "hashlib", "heapq", "ipaddress", "itertools", "json", "math", "operator", "re", "types", "typing",
+    "unicodedata", "pydantic", "pydantic_core", "yaml",
+}  # fmt: skip
+# Which layer may import which; the core none but itself.
+LAYERS = {
+    "core": {"core"},
+    "adapters": {"adapters", "core"},
+    "shell": {"shell", "adapters", "core"},
+    "supervisor": {"supervisor", "shell", "adapters", "core"},
+    "cli": {"cli", "shell", "core", "supervisor"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.stem)
+def test_the_core_imports_nothing_that_touches_the_world(path: Path) -> None:
+    for name in imports(path):
+        assert name.split(".")[0] in PURE or name.startswith("appliance.core"), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layers_look_down_only(layer: str) -> None:
+    for path in (PACKAGE / layer).rglob("*.py"):
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "appliance" and len(parts) > 1:
+                assert parts[1] in LAYERS[layer] | {"__version__"}, f"{path.name} imports {name}"
+
+
+def test_adapters_do_not_know_the_configuration_model() -> None:
+    for path in (PACKAGE / "adapters").rglob("*.py"):
+        assert not imports(path) & {"appliance.core.model", "appliance.core.check", "appliance.core.desired"}, path.name
+
+
+def test_the_supervisor_never_loads_the_parsers() -> None:
+    """pydantic and yaml belong to the child that compiles."""
+    for layer in ("supervisor", "shell", "adapters"):
+        for path in (PACKAGE / layer).rglob("*.py"):
+            forbidden = {
+                "appliance.core.model",
+                "appliance.core.check",
+                "appliance.core.document",
+                "appliance.core.desired",
+            }
+            assert not imports(path) & forbidden, path.name
