@@ -152,7 +152,7 @@ def _device(answers: list[Any]) -> ObservedDevice:
             peers[peer.public_key] = _joined(before, peer) if before else peer
     key = first.get_attr("WGDEVICE_A_PUBLIC_KEY")
     return ObservedDevice(
-        public_key=_text(key["value"]) if key else "",
+        public_key=key.decode() if key else "",
         listen_port=first.get_attr("WGDEVICE_A_LISTEN_PORT") or 0,
         mark=first.get_attr("WGDEVICE_A_FWMARK") or 0,
         peers=peers,
@@ -175,10 +175,10 @@ def _joined(first: ObservedPeer, rest: ObservedPeer) -> ObservedPeer:
 def _peer(part: Any) -> ObservedPeer:
     endpoint = part.get_attr("WGPEER_A_ENDPOINT")
     preshared = part.get_attr("WGPEER_A_PRESHARED_KEY")
-    raw = base64.b64decode(preshared["value"]) if preshared else bytes(32)
+    raw = base64.b64decode(preshared) if preshared else bytes(32)
     handshake = part.get_attr("WGPEER_A_LAST_HANDSHAKE_TIME")
     return ObservedPeer(
-        public_key=_text(part.get_attr("WGPEER_A_PUBLIC_KEY")["value"]),
+        public_key=part.get_attr("WGPEER_A_PUBLIC_KEY").decode(),
         allowed_ips=frozenset(_networks(part)),
         endpoint=endpoint_text(endpoint["addr"], endpoint["port"]) if endpoint else None,
         keepalive=part.get_attr("WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL") or 0,
@@ -194,7 +194,3 @@ def _networks(part: Any) -> Iterator[str]:
         family = allowed.get_attr("WGALLOWEDIP_A_FAMILY")
         packed = bytes.fromhex(allowed.get_attr("WGALLOWEDIP_A_IPADDR").replace(":", ""))
         yield f"{socket.inet_ntop(family, packed)}/{allowed.get_attr('WGALLOWEDIP_A_CIDR_MASK')}"
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

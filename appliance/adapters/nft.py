@@ -23,6 +23,8 @@ STATE = Path("/run/appliance/ruleset.json")
 _OBJECT = re.compile(r"^(?:\t| {4})(chain|set|map|flowtable|counter|limit|quota) ([^\s{]+)", re.MULTILINE)
 """What stands in a table, in nft's listing and in our own text."""
 
+_COUNTER = re.compile(r'counter (\w+) \{\s+(?:comment "[^"]*"\s+)?packets (\d+)')
+
 _FLOW_OFFLOAD_PROBE = """
 table inet appliance_probe {
     flowtable probe { hook ingress priority 0; }
@@ -78,7 +80,7 @@ class Nft:
             _, output, _ = self.nft.cmd(f"list counters table {TABLE}")
         finally:
             self.nft.set_stateless_output(True)
-        return {name: int(count) for name, count in re.findall(r"counter (\w+) \{\s+packets (\d+)", output)}
+        return {name: int(count) for name, count in _COUNTER.findall(output)}
 
     def flow_offload(self) -> bool:
         """Whether the kernel has flow tables (CONFIG_NF_FLOW_TABLE_INET): asked with a dry run."""

@@ -117,6 +117,10 @@ class Keeper:
                 await self._settle(desired, done)
             except Refused as error:
                 raise ApplyFailed(f"{error}; {self._undo(done)}") from None
+            except Exception:
+                log.exception("applying met an error of its own")
+                message = "the supervisor met an error of its own (see `journalctl -u appliance`)"
+                raise ApplyFailed(f"{message}; {self._undo(done)}") from None
             self.desired = desired
             self.failures = ()
             return todo

@@ -58,7 +58,7 @@ class Link:
             f"address add {address} dev {self.ifname}" + (" nodad" if ":" in address else "")
             for address in self.addresses
         ]
-        batch += [f"{'-6 ' if ':' in gateway else ''}route add default via {gateway}" for gateway in self.gateways]
+        batch += [f"route add default via {gateway}" for gateway in self.gateways]
         self.node.wire(batch)
 
     def cut(self) -> None:

@@ -113,6 +113,8 @@ class Office:
     keys: dict[str, KeyPair] = field(default_factory=lambda: {name: genkey() for name in ("zurich", "geneva", "alice")})
     psk: str = field(default_factory=genpsk)
     laptop_tunnel: WgPeer | None = None
+    patience: float = 30
+    """Seconds that a boot or an apply may take; more where the processor is emulated."""
 
     def build(self) -> Office:
         lab = self.lab
@@ -144,7 +146,7 @@ class Office:
         self.laptop.attach(home_lan, "eth0", ["192.168.1.10/24"], gateway="192.168.1.1")
         self.names({"geneva.example.net": GENEVA_WAN, "zurich.example.net": ZURICH_WAN})
         for box in (self.zurich, self.geneva):
-            box.boot()
+            box.boot(self.patience)
             self._key(box)
         self.zurich.put("/data/appliance/secrets/psk-alice", self.psk, 0o600)
         return self
@@ -167,7 +169,7 @@ class Office:
     def apply(self, box: Box, text: str | None = None, check: bool = True) -> str:
         """Hands the file to the box; returns what `appliance apply` said."""
         box.put("/data/appliance/appliance.yaml", self.yaml(box.name, text), 0o600)
-        done = box.run("appliance", "apply", check=check)
+        done = box.run("appliance", "apply", check=check, timeout=self.patience)
         return done.stdout + done.stderr
 
     def go_online(self) -> Office:

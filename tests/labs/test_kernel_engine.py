@@ -1,0 +1,17 @@
+"""The same product on its own kernel, in emulation: WireGuard by the kernel module, and flow tables.
+
+This machine's kernel may have neither, so the checks (tests/vm/check_kernel_engine.py) run inside a machine that
+QEMU emulates; two minutes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.vm.machine import run_inside
+
+
+def test_everything_that_needs_the_products_kernel(tmp_path: Path) -> None:
+    code, said = run_inside(tmp_path, ["-rP", "tests/vm/check_kernel_engine.py"], 900)
+    print(said[said.find("ROM...") :])
+    assert code == 0, said[-8000:]
