@@ -40,6 +40,7 @@ def _refusal(what: str, *harmless: int) -> Iterator[None]:
 def _reason(code: int) -> str:
     return {
         errno.EPERM: "no permission; this needs CAP_NET_ADMIN",
+        errno.EADDRINUSE: "its listen port is taken by another program (see `ss -lunp`)",
         errno.ENODEV: "the device does not exist",
         errno.ENETUNREACH: "its gateway is not reachable through any of the device's addresses",
     }.get(code, errno.errorcode.get(code, str(code)))

@@ -9,7 +9,9 @@ from ipaddress import collapse_addresses, ip_network
 from appliance.core.check import check
 from appliance.core.document import Document
 from appliance.core.firewall import render_both, uplink_marks
-from appliance.core.model import Box, Config, Peer
+from appliance.core.firewall.zones import Site, peer_networks
+from appliance.core.grants import granted
+from appliance.core.model import Box, Config
 from appliance.core.networkd import RESOLVED_FILE, network_file, network_path, resolved_file
 from appliance.core.problems import ConfigurationError, Path, Problem
 from appliance.core.state import (
@@ -86,6 +88,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         files=files,
         sysctls=dict(SYSCTLS),
         ruleset=Ruleset(*render_both(config, name, line), devices),
+        grants=granted(Site(config, name, line)),
         notes=tuple(_notes(config)),
     )
 
@@ -131,19 +134,13 @@ def _uplinks(config: Config, name: str) -> tuple[Uplink, ...]:
     return tuple(found)
 
 
-def allowed_ips(peer: Peer) -> tuple[str, ...]:
-    """What WireGuard accepts from and sends to a peer: its own addresses and the networks behind it."""
-    hosts = [ip_network(str(address)) for address in peer.address]
-    return tuple(str(network) for network in [*hosts, *peer.networks])
-
-
 def _tunnel(config: Config, name: str) -> DesiredTunnel:
     tunnel = config.tunnels[name]
     peers = tuple(
         DesiredPeer(
             name=f"{name}.{each}",
             public_key=peer.public_key,
-            allowed_ips=allowed_ips(peer),
+            allowed_ips=tuple(str(network) for network in peer_networks(peer)),
             preshared_key=peer.preshared_key.secret if peer.preshared_key else None,
             endpoint=str(peer.endpoint) if peer.endpoint else None,
             keepalive=peer.keepalive or 0,

@@ -28,6 +28,7 @@ from appliance.core.steps import (
     DeleteRoutes,
     DeleteRule,
     DeleteTunnel,
+    ForgetConnections,
     LoadRuleset,
     ReloadNetworkd,
     ReloadResolved,
@@ -145,8 +146,13 @@ class _Planner:
         ruleset = self.desired.ruleset
         present = all(device in self.observed.links for device in ruleset.offload_devices)
         text = ruleset.offload if self.observed.flow_offload and present and ruleset.offload else ruleset.plain
+        kept = set(self.desired.grants)
         if self.observed.ruleset != text:
             self.add(LoadRuleset(text), LoadRuleset(self.observed.ruleset))
+        revoked = tuple(grant for grant in self.previous.grants if grant not in kept) if self.previous else ()
+        if revoked:
+            self.add(ForgetConnections(revoked))
+            self.disturbs.append(f"connections that {len(revoked)} rules allowed end")
 
     def files(self) -> None:
         wanted, present = self.desired.files, self.observed.files

@@ -120,6 +120,15 @@ class Ruleset:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """Connections that a rule allows: from and to these networks, with these ports (tcp/443); none stands for any."""
+
+    sources: tuple[str, ...]
+    destinations: tuple[str, ...]
+    ports: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that one box should be."""
 
@@ -134,6 +143,7 @@ class Desired:
     files: dict[str, str]
     sysctls: dict[str, str]
     ruleset: Ruleset
+    grants: tuple[Grant, ...] = ()
     notes: tuple[str, ...] = ()
 
 

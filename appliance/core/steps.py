@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.core.state import Route, Rule
+from appliance.core.state import Grant, Route, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,23 @@ class LoadRuleset:
 
     def __str__(self) -> str:
         return "firewall: replace the table inet appliance" + ("" if self.text else " by the closed one")
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetConnections:
+    """Ends the connections that these grants allowed: their rules have left the file."""
+
+    grants: tuple[Grant, ...]
+
+    def __str__(self) -> str:
+        shown = "; ".join(_grant_text(grant) for grant in self.grants[:4])
+        more = f"; and {len(self.grants) - 4} more" if len(self.grants) > 4 else ""
+        return f"firewall: end the connections {shown}{more}"
+
+
+def _grant_text(grant: Grant) -> str:
+    ports = f" {' '.join(grant.ports)}" if grant.ports else ""
+    return f"{' '.join(grant.sources) or 'any'} → {' '.join(grant.destinations) or 'any'}{ports}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +238,7 @@ class SetSysctl:
 
 type Step = (
     LoadRuleset
+    | ForgetConnections
     | WriteFile
     | ReloadNetworkd
     | ReloadResolved

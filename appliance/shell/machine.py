@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from appliance.adapters import systemd
+from appliance.adapters import conntrack, systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import RuntimeFiles
@@ -92,6 +92,8 @@ class Machine:
         match step:
             case steps.LoadRuleset(text):
                 self.nft.load(text)
+            case steps.ForgetConnections(grants):
+                conntrack.forget(grants)
             case steps.WriteFile(path, content):
                 self.files.write(path, content)
             case steps.ReloadNetworkd(devices):

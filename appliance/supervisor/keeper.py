@@ -59,7 +59,7 @@ class Keeper:
         start = time.monotonic()
         try:
             todo = plan(desired, self.observe(), desired, moved)
-        except Refused as error:
+        except (Refused, OSError) as error:
             self.failures = (str(error),)
             return self._retry()
         steps = [each for each in todo.planned if each.step != self.waited_for]
@@ -71,7 +71,7 @@ class Keeper:
                 continue
             try:
                 self.machine.run(each.step)
-            except Refused as error:
+            except (Refused, OSError) as error:
                 failures.append(str(error))
                 broken.add(device)
         # networkd sets addresses in its own time: having asked once, wait for its events instead of asking again.
@@ -115,7 +115,7 @@ class Keeper:
             try:
                 self._run(todo, done)
                 await self._settle(desired, done)
-            except Refused as error:
+            except (Refused, OSError) as error:
                 raise ApplyFailed(f"{error}; {self._undo(done)}") from None
             except Exception:
                 log.exception("applying met an error of its own")
@@ -188,7 +188,7 @@ class Keeper:
             for step in each.undo:
                 try:
                     self.machine.run(step)
-                except Refused as error:
+                except (Refused, OSError) as error:
                     trouble.append(str(error))
         if self.desired is None:
             return "taken back" if not trouble else f"taking it back met: {trouble[0]}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
-import subprocess
 import time
 from types import FrameType
 
@@ -97,16 +97,13 @@ class Prompt:
         if not getattr(node, "leader", 1):
             print(f"{name} is off.")
             return
-        terminal = ["env", f"TERM={os.environ.get('TERM', 'dumb')}"]
-        # No job control: a terminal from outside is not this system's to manage.
-        shell = ["bash", "-c", command] if command else ["bash", "--norc", "+m", "-i"]
-        words = [*node.entry(), *terminal, f"PS1={name}# ", *shell]
-        # Ctrl-C is for the command: a handler, unlike "ignore", is not handed down to it.
-        before = signal.signal(signal.SIGINT, lambda number, frame: None)
+        # A terminal of its own, handed through: Ctrl-C, editors and shells behave as if they sat in front of it.
+        size = os.get_terminal_size()
+        prepare = f'stty rows {size.lines} cols {size.columns}; exec "$@"'
+        shell = ["bash", "-c", command] if command else ["bash", "--norc", "-i"]
+        words = [*node.entry(), "env", f"TERM={os.environ.get('TERM', 'dumb')}", f"PS1={name}# "]
+        words += ["setsid", "--ctty", "--wait", "sh", "-c", prepare, "sh", *shell]
         started = time.monotonic()
-        try:
-            code = subprocess.call(words)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        code = os.waitstatus_to_exitcode(pty.spawn(words))
         if code:
             print(f"(exit {code} after {time.monotonic() - started:.1f} s)")

@@ -12,6 +12,7 @@ from appliance.core.state import (
     DesiredLink,
     DesiredPeer,
     DesiredTunnel,
+    Grant,
     Observed,
     ObservedDevice,
     ObservedLink,
@@ -30,6 +31,7 @@ from appliance.core.steps import (
     DeleteRoutes,
     DeleteRule,
     DeleteTunnel,
+    ForgetConnections,
     LoadRuleset,
     ReloadNetworkd,
     SetDevice,
@@ -269,6 +271,15 @@ def test_addresses_are_added_and_deleted_one_by_one() -> None:
 def test_a_flushed_table_and_a_stopped_forwarding_are_put_back() -> None:
     observed = replace(RUNNING, ruleset="", sysctls={"net.ipv4.ip_forward": "0"})
     assert plan(DESIRED, observed, DESIRED).steps == (LoadRuleset("rules"), SetSysctl("net.ipv4.ip_forward", "1"))
+
+
+def test_a_rule_that_left_the_file_takes_its_connections_along() -> None:
+    ssh = Grant(("10.20.0.10/32",), ("192.168.10.0/24",), ("tcp/22",))
+    web = replace(ssh, ports=("tcp/443",))
+    before, after = replace(DESIRED, grants=(ssh, web)), replace(DESIRED, grants=(web,), ruleset=Ruleset("less", ""))
+    assert plan(after, RUNNING, before).steps == (LoadRuleset("less"), ForgetConnections((ssh,)))
+    assert plan(before, RUNNING, after).steps == ()
+    assert plan(before, RUNNING, None).steps == ()
 
 
 def test_flow_offload_only_where_the_kernel_and_every_device_are_there() -> None:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from appliance.core.firewall.spans import spans
 from appliance.core.model import BOX, Config, Interface, Peer
 from appliance.core.problems import Path, path_text
+from appliance.core.state import tunnel_device
 from appliance.core.values import Address, Network
 
 LineOf = Callable[[Path], int]
@@ -32,10 +33,6 @@ class Zone:
 
 HERE = Zone(BOX, "")
 """The zone that is the box itself."""
-
-
-def tunnel_device(tunnel: str) -> str:
-    return f"wg-{tunnel}"
 
 
 def peer_networks(peer: Peer) -> list[Network]:

@@ -1,0 +1,59 @@
+"""Which connections the file allows, as networks and ports: what must end when it no longer does.
+
+The firewall lets answers of known connections pass, so a rule that leaves the file must take its connections along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from appliance.core.firewall.zones import Site, Zone, peer_networks
+from appliance.core.model import BOX, AllowRule, PortForward
+from appliance.core.services import SERVICES
+from appliance.core.state import Grant
+from appliance.core.values import Network, Ports
+
+
+def granted(site: Site) -> tuple[Grant, ...]:
+    """The allow rules and port forwards of a box, in an order that does not depend on theirs."""
+    firewall = site.config.firewall
+    found = {_forward(forward) for forward in firewall.port_forwards}
+    for rule in firewall.allow:
+        source, target = site.zone(rule.from_), site.zone(rule.to)
+        if source and target:
+            found.add(_allow(site, rule, source, target))
+    return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports)))
+
+
+def _allow(site: Site, rule: AllowRule, source: Zone, target: Zone) -> Grant:
+    ports = [*rule.ports, *(port for service in rule.services for port in SERVICES[service])]
+    return Grant(
+        _texts(_networks(site, source)),
+        _texts(rule.hosts or _networks(site, target)),
+        () if "ping" in rule.services else _port_texts(ports),
+    )
+
+
+def _forward(forward: PortForward) -> Grant:
+    """A forwarded connection is known by the port at which it arrived."""
+    return Grant((), (), _port_texts([forward.port]))
+
+
+def _port_texts(ports: Iterable[Ports]) -> tuple[str, ...]:
+    return tuple(sorted({str(port) for port in ports}))
+
+
+def _texts(networks: Iterable[Network]) -> tuple[str, ...]:
+    return tuple(sorted({str(network) for network in networks}))
+
+
+def _networks(site: Site, zone: Zone) -> list[Network]:
+    """The networks of a zone; none stands for any, as on an uplink."""
+    if zone.name == BOX or zone.name in site.uplinks:
+        return []
+    if zone.name in site.lans:
+        return site.subnets(zone.name)
+    tunnel = site.config.tunnels[zone.name]
+    names = [zone.peer] if zone.peer else list(tunnel.peers)
+    networks = [network for name in names for network in peer_networks(tunnel.peers[name])]
+    return [] if any(not network.prefixlen for network in networks) else networks
