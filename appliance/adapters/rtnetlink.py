@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from appliance.adapters import route_batch, route_dump
+from appliance.adapters import route_batch, route_dump, route_wire
 from appliance.adapters.errors import Refused
 from appliance.adapters.pyroute2_parts import IPRoute, NetlinkError
 from appliance.core.state import MAIN_TABLE, PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
@@ -182,7 +182,7 @@ def _route(found: route_dump.KernelRoute, names: dict[int, str]) -> Route:
     destination = found.destination or bytes(16 if v6 else 4)
     return Route(
         destination=f"{socket.inet_ntop(found.family, destination)}/{found.length}",
-        device="" if found.kind == route_batch.RTN_BLACKHOLE else names.get(found.device, ""),
+        device="" if found.kind == route_wire.RTN_BLACKHOLE else names.get(found.device, ""),
         table=found.table,
         gateway=socket.inet_ntop(found.family, found.gateway) if found.gateway else None,
         metric=0 if v6 and found.metric == IPV6_DEFAULT_METRIC else found.metric,

@@ -51,6 +51,9 @@ def _network(config: Config, box: Box, name: str) -> list[tuple[str, object]]:
     entries: list[tuple[str, object]] = [("Description", f"{config.site}, {name}")]
     # Without carrier the addresses stay: the box answers the moment the cable is back, and nothing waits for it.
     entries.append(("ConfigureWithoutCarrier", "yes"))
+    if dhcp4 or ra:
+        # A cable that comes back may lead to another router: ask again, unless the line only blinked.
+        entries.append(("IgnoreCarrierLoss", "3s"))
     entries += [("Address", address) for address in _static(interface)]
     entries.append(("DHCP", "yes" if dhcp4 and ra else "ipv4" if dhcp4 else "ipv6" if ra else "no"))
     entries.append(("IPv6AcceptRA", "yes" if ra else "no"))

@@ -53,3 +53,12 @@ class Silence:
         for name in self.tracks.keys() - seen:
             del self.tracks[name]
         return silent
+
+    def due(self, now: float) -> float | None:
+        """Seconds until the first peer that is not answering now would count as silent; None: all answer."""
+        waits = [
+            max(track.unanswered_since + SILENT_SECONDS, track.reported + AGAIN_SECONDS) - now
+            for track in self.tracks.values()
+            if track.unanswered_since is not None
+        ]
+        return max(min(waits), 0.0) if waits else None

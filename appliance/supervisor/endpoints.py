@@ -76,6 +76,10 @@ class Endpoints:
             self.look_up(self._host(peer), peer, state.endpoint)
         self.network_changed()
 
+    def due(self) -> float | None:
+        """Seconds after which a peer that does not answer would be silent for long enough to look its name up again."""
+        return self.silence.due(time.monotonic())
+
     def _host(self, peer: DesiredPeer) -> str:
         return endpoint_parts(peer.endpoint or "")[0]
 

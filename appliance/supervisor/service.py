@@ -105,7 +105,9 @@ class Supervisor:
         microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
         seconds = microseconds / 2e6 if microseconds else 5.0
         while True:
-            await asyncio.sleep(seconds)
+            # Between two beats only if a peer is not answering: then one look at the moment at which it counts.
+            due = self.endpoints.due()
+            await asyncio.sleep(seconds if due is None else min(seconds, due + 0.1))
             daemon.notify("WATCHDOG=1")
             if self.endpoints.watching:
                 with contextlib.suppress(Refused):
