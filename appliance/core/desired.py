@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from ipaddress import collapse_addresses, ip_network
+from ipaddress import collapse_addresses
 
 from appliance.core.check import check
 from appliance.core.document import Document
 from appliance.core.firewall import render_both, uplink_marks
-from appliance.core.firewall.zones import Site, peer_networks
+from appliance.core.firewall.zones import Site
 from appliance.core.grants import granted
 from appliance.core.model import Box, Config
 from appliance.core.networkd import RESOLVED_FILE, network_file, network_path, resolved_file
@@ -28,6 +28,7 @@ from appliance.core.state import (
     Uplink,
     tunnel_device,
 )
+from appliance.core.values import Network
 
 TUNNEL_MARK = 0x5700
 """fwmark of every tunnel's own packets: they take the uplinks, never a tunnel."""
@@ -83,7 +84,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         links=_links(box),
         uplinks=uplinks,
         tunnels=tunnels,
-        routes=tuple(_routes(tunnels)),
+        routes=tuple(_routes(config)),
         rules=tuple(_rules(tunnels, uplinks)),
         files=files,
         sysctls=dict(SYSCTLS),
@@ -140,7 +141,7 @@ def _tunnel(config: Config, name: str) -> DesiredTunnel:
         DesiredPeer(
             name=f"{name}.{each}",
             public_key=peer.public_key,
-            allowed_ips=tuple(str(network) for network in peer_networks(peer)),
+            allowed_ips=tuple(str(network) for network in peer.allowed_ips),
             preshared_key=peer.preshared_key.secret if peer.preshared_key else None,
             endpoint=str(peer.endpoint) if peer.endpoint else None,
             keepalive=peer.keepalive or 0,
@@ -158,26 +159,31 @@ def _tunnel(config: Config, name: str) -> DesiredTunnel:
     )
 
 
-def _routes(tunnels: tuple[DesiredTunnel, ...]) -> Iterable[Route]:
+def _routes(config: Config) -> Iterable[Route]:
     """A route for each network behind a peer that the tunnel's own subnet does not cover, and what catches its fall."""
-    covered = []
-    for tunnel in tunnels:
-        device = tunnel_device(tunnel.name)
-        own = [ip_network(address, strict=False) for address in tunnel.addresses]
+    covered: list[Network] = []
+    for name, tunnel in config.tunnels.items():
+        device = tunnel_device(name)
+        own = [address.network for address in tunnel.addresses]
         covered += own
-        for peer in tunnel.peers:
-            for text in peer.allowed_ips:
-                network = ip_network(text)
-                if text in DEFAULTS:
-                    yield Route(text, device, TUNNEL_TABLE)
-                    yield Route(text, "", TUNNEL_TABLE, metric=BLACKHOLE_METRIC)
-                elif not any(network.version == net.version and network.subnet_of(net) for net in own):  # type: ignore[arg-type]
+        for peer in tunnel.peers.values():
+            for network in peer.allowed_ips:
+                if not network.prefixlen:
+                    yield Route(str(network), device, TUNNEL_TABLE)
+                    yield Route(str(network), "", TUNNEL_TABLE, metric=BLACKHOLE_METRIC)
+                elif not any(_inside(network, subnet) for subnet in own):
                     covered.append(network)
-                    yield Route(text, device)
+                    yield Route(str(network), device)
     for version in (4, 6):
         same = [network for network in covered if network.version == version]
         for network in collapse_addresses(same):  # type: ignore[type-var]
             yield Route(str(network), "", MAIN_TABLE, metric=BLACKHOLE_METRIC)
+
+
+def _inside(network: Network, subnet: Network) -> bool:
+    """subnet_of() builds new networks at each call, which a thousand peers would feel."""
+    same = network.version == subnet.version and network.prefixlen >= subnet.prefixlen
+    return same and network.network_address in subnet
 
 
 def _rules(tunnels: tuple[DesiredTunnel, ...], uplinks: tuple[Uplink, ...]) -> Iterable[Rule]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from appliance.core.firewall.zones import Site, Zone, peer_networks
+from appliance.core.firewall.zones import Site, Zone
 from appliance.core.model import BOX, AllowRule, PortForward
 from appliance.core.services import SERVICES
 from appliance.core.state import Grant
@@ -55,5 +55,5 @@ def _networks(site: Site, zone: Zone) -> list[Network]:
         return site.subnets(zone.name)
     tunnel = site.config.tunnels[zone.name]
     names = [zone.peer] if zone.peer else list(tunnel.peers)
-    networks = [network for name in names for network in peer_networks(tunnel.peers[name])]
+    networks = [network for name in names for network in tunnel.peers[name].allowed_ips]
     return [] if any(not network.prefixlen for network in networks) else networks

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import cached_property
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -20,6 +22,7 @@ from appliance.core.values import (
     InterfaceAddress,
     Mtu,
     Name,
+    Network,
     OnePort,
     PeerEndpoint,
     PortNumber,
@@ -127,6 +130,11 @@ class Peer(Model):
     keepalive: Annotated[int, BeforeValidator(integer(1, 65535, "seconds")), Field(ge=1, le=65535)] | None = Field(
         default=None, description="Seconds between keepalive packets; 25 holds a NAT's mapping open."
     )
+
+    @cached_property
+    def allowed_ips(self) -> tuple[Network, ...]:
+        """What WireGuard accepts from the peer and sends to it: its own addresses, and the networks behind it."""
+        return (*(ip_network(address) for address in self.address), *self.networks)
 
 
 class Tunnel(Model):

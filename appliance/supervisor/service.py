@@ -107,10 +107,10 @@ class Supervisor:
         while True:
             # Between two beats only if a peer is not answering: then one look at the moment at which it counts.
             due = self.endpoints.due()
-            await asyncio.sleep(seconds if due is None else min(seconds, due + 0.1))
+            await asyncio.sleep(seconds if due is None else min(seconds, due + 0.5))
             daemon.notify("WATCHDOG=1")
             if self.endpoints.watching:
-                with contextlib.suppress(Refused):
+                with contextlib.suppress(Refused, OSError):
                     self.endpoints.tick(self.machine.devices(self.machine.netlink.links()))
 
     # -- the configuration --------------------------------------------------------------------------------------------

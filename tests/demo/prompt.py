@@ -105,5 +105,5 @@ class Prompt:
         words += ["setsid", "--ctty", "--wait", "sh", "-c", prepare, "sh", *shell]
         started = time.monotonic()
         code = os.waitstatus_to_exitcode(pty.spawn(words))
-        if code:
+        if code and command:
             print(f"(exit {code} after {time.monotonic() - started:.1f} s)")

@@ -168,6 +168,8 @@ def _heal(screen: Screen, office: Office) -> None:
         )
         if repair:
             screen.line(f"[dim]the supervisor's journal: {repair[-1].split(': ')[0]}, noticed by event[/]")
+        if not office.laptop.pings(OFFICE_HOST):
+            screen.line("[dim]Where the laptop is, only the old engine knew: it calls again by itself, within 15 s.[/]")
 
 
 def _engine(office: Office) -> str:

@@ -31,7 +31,7 @@ def test_a_roaming_laptop_is_not_reset_by_an_apply(office: Office) -> None:
         probe.flowing(packets=20)
         for old, new, text in (("192.0.2.2", "192.0.2.7", changed), ("192.0.2.7", "192.0.2.8", ZURICH)):
             office.home.sh(
-                f"ip address add {new}/24 dev wan; ip address del {old}/24 dev wan;"
+                f"ip address del {old}/24 dev wan; ip address add {new}/24 dev wan;"
                 "ip route replace default via 192.0.2.1; conntrack -F 2>/dev/null"
             )
             wait_for(lambda: peer_state(office.zurich, "office.alice")["endpoint"].startswith(new + ":"), 15, f"zurich saw {new}")  # noqa: B023

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 
 from appliance.core.firewall.spans import spans
-from appliance.core.model import BOX, Config, Interface, Peer
+from appliance.core.model import BOX, Config, Interface
 from appliance.core.problems import Path, path_text
 from appliance.core.state import tunnel_device
 from appliance.core.values import Address, Network
@@ -33,11 +33,6 @@ class Zone:
 
 HERE = Zone(BOX, "")
 """The zone that is the box itself."""
-
-
-def peer_networks(peer: Peer) -> list[Network]:
-    """What WireGuard accepts from the peer and sends to it: its AllowedIPs."""
-    return [*(ip_network(address) for address in peer.address), *peer.networks]
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ class Site:
             found += [(address.network, Zone(name, device)) for address in tunnel.addresses]
             for peer_name, peer in tunnel.peers.items():
                 zone = Zone(name, device, peer_name)
-                found += [(network, zone) for network in peer_networks(peer) if network.prefixlen]
+                found += [(network, zone) for network in peer.allowed_ips if network.prefixlen]
         return found
 
     def zone_of(self, address: Address) -> Zone | None:
@@ -115,7 +110,7 @@ class Site:
             networks = (
                 (network, name)
                 for name, peer in self.config.tunnels[tunnel].peers.items()
-                for network in peer_networks(peer)
+                for network in peer.allowed_ips
                 if network.version == version
             )
             by_peer: dict[str, list[str]] = {}
