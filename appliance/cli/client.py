@@ -14,6 +14,8 @@ from appliance.cli.failure import Failure
 from appliance.shell.paths import Paths
 
 SECONDS = 120.0
+SOCKET_BYTES = 5 << 20
+"""The control socket takes lines of 8 MB; what is longer than a configuration may be gets its answer here."""
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +58,8 @@ def ask(options: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_request(verb: str, content: bytes) -> dict[str, Any]:
+    if len(content) > SOCKET_BYTES:
+        raise Failure(f"the file is {len(content) / 1e6:.1f} MB long; a configuration is at most 4 MB")
     return {"verb": verb, "file": base64.b64encode(content).decode()}
 
 

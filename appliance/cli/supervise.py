@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from appliance.cli.failure import Failure
 from appliance.shell.paths import Paths
 
 
@@ -21,4 +22,7 @@ def run(options: argparse.Namespace) -> int:
     sys.modules["ssl"] = sys.modules["_hashlib"] = None  # type: ignore[assignment]
     from appliance.supervisor.service import supervise
 
-    return supervise(Paths(options.root))
+    try:
+        return supervise(Paths(options.root))
+    except PermissionError:
+        raise Failure("the supervisor may not change the network; start it as: systemctl start appliance") from None

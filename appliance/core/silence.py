@@ -12,6 +12,8 @@ from dataclasses import dataclass
 SILENT_SECONDS = 10.0
 AGAIN_SECONDS = 15.0
 """How long a silent peer is left alone after it was reported."""
+BUSY_SECONDS = 2.5
+"""While packets flow a look so often shows when they stopped to be answered; without traffic nobody need look."""
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class Silence:
 
     def __init__(self) -> None:
         self.tracks: dict[str, _Track] = {}
+        self.busy = False
 
     def update(self, readings: Iterable[tuple[str, int, int]], now: float) -> list[str]:
         """`readings` are (peer, bytes received, bytes sent), `now` in seconds of a clock that only rises.
@@ -35,12 +38,14 @@ class Silence:
         """
         silent = []
         seen = set()
+        self.busy = False
         for name, received, sent in readings:
             seen.add(name)
             track = self.tracks.get(name)
             if track is None or received < track.received:
                 self.tracks[name] = _Track(received, sent, None if received else now if sent else None)
                 continue
+            self.busy = self.busy or received > track.received or sent > track.sent
             if received > track.received:
                 track.unanswered_since = None
             elif sent > track.sent and track.unanswered_since is None:
@@ -55,10 +60,13 @@ class Silence:
         return silent
 
     def due(self, now: float) -> float | None:
-        """Seconds until the first peer that is not answering now would count as silent; None: all answer."""
+        """Seconds after which a look is worth while: a peer counts as silent then, or traffic may have stopped being
+        answered. None: nobody sends, nobody waits."""
         waits = [
             max(track.unanswered_since + SILENT_SECONDS, track.reported + AGAIN_SECONDS) - now
             for track in self.tracks.values()
             if track.unanswered_since is not None
         ]
+        if self.busy:
+            waits.append(BUSY_SECONDS)
         return max(min(waits), 0.0) if waits else None

@@ -28,6 +28,11 @@ class Paths:
         return self.state / "confirmed.yaml"
 
     @property
+    def compiled(self) -> Path:
+        """What the confirmed file compiled to; may be missing, then it is compiled again."""
+        return self.state / "compiled.json"
+
+    @property
     def box(self) -> Path:
         """One word: which of the file's boxes this is."""
         return self.state / "box"

@@ -115,4 +115,4 @@ def _short(value: float) -> str:
 def spread(values: Sequence[float], unit: str, digits: int = 0) -> str:
     """`median unit (least to most)`."""
     middle, least, most = (f"{each:,.{digits}f}" for each in (statistics.median(values), min(values), max(values)))
-    return f"{middle} {unit} ({least} to {most})"
+    return f"{middle}{unit and ' ' + unit} ({least} to {most})"

@@ -88,7 +88,10 @@ class Gate:
             else Generator(self.tunnel, "eth0", into_tunnel, some)
             for kind, some in flows.items()
         }
-        mixed = [Flow(peer.address if index % 2 else peer.network + 7, port, host, 443) for index, (peer, port) in enumerate(turn)]
+        mixed = [
+            Flow(peer.address if index % 2 else peer.network + 7, port, host, 443)
+            for index, (peer, port) in enumerate(turn)
+        ]
         self.mixed = Generator(self.tunnel, "eth0", into_tunnel, mixed[:FLOWS])
         self.connections = Generator(self.tunnel, "eth0", into_tunnel, mixed)
 

@@ -6,7 +6,6 @@ Measured in the demo's office (tests/labs/office.py), where it has two peers, an
 from __future__ import annotations
 
 import re
-import statistics
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,8 @@ from tests.labs.office import BRANCH_HOST, ZURICH, Office, in_order
 PROMISED_MB = 40.0
 RUNS = 3
 APPLIES = 4
-IDLE_SECONDS = 60
-"""A whole number of beats, so that a window that begins anywhere has as many."""
+BEATS = 3
+"""An idle window is as many of the watchdog's beats long: wherever it begins, it has as many."""
 SETTLE_SECONDS = 3
 
 
@@ -66,50 +65,46 @@ def _memory(bench: Bench, box: Box, files: list[str]) -> list[float]:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a supervisor did in a minute without events: a second, but for `cpu_ms`, which is of the whole time."""
+    """What a supervisor did in a while without events: wake-ups, and processor time in ms, a second of it."""
 
     wakeups: float
-    switches: float
     cpu_ms: float
 
 
 def _idle(bench: Bench, *boxes: Box) -> None:
     time.sleep(SETTLE_SECONDS)
-    bench.say(f"supervisor: {RUNS} idle windows of {IDLE_SECONDS // RUNS} s")
-    with ThreadPoolExecutor() as pool:
-        office, many = ([each for each in found] for found in pool.map(_windows, boxes))
     beat = _beat_seconds(boxes[0])
+    bench.say(f"supervisor: {RUNS} idle windows of {BEATS * beat:g} s")
+
+    def windows(box: Box) -> list[Idle]:
+        return [_window(supervisor(box), BEATS * beat) for _ in range(RUNS)]
+
+    with ThreadPoolExecutor() as pool:
+        office, many = pool.map(windows, boxes)
     bench.lower(
         "supervisor-idle-wakeups",
         "/s",
         [each.wakeups for each in office],
         [1 / beat],
-        f"the watchdog's own, one in {beat:g} s",
+        f"the watchdog's own, every {beat:g} s",
         1,
     )
-    for name, windows in (("office", office), ("1,000 peers", many)):
-        cpu = sum(each.cpu_ms for each in windows) / IDLE_SECONDS
+    for name, found in (("office", office), ("1,000 peers", many)):
+        wakeups = spread([each.wakeups for each in found], "wake-ups a second", 3)
         bench.note(
-            f"idle, {name}: {statistics.median(each.wakeups for each in windows):.3f} wake-ups/s,"
-            f" {statistics.median(each.switches for each in windows):.3f} voluntary context switches/s,"
-            f" {cpu:.2f} ms of processor time a second"
+            f"idle, {name}: {wakeups}; processor time {spread([each.cpu_ms for each in found], 'ms a second', 2)}"
         )
 
 
-def _windows(box: Box) -> list[Idle]:
-    return [_window(supervisor(box), IDLE_SECONDS / RUNS) for _ in range(RUNS)]
-
-
 def _window(pid: int, seconds: float) -> Idle:
-    """epoll_wait's returns are counted by strace; it adds no wake-ups, and to the processor time next to nothing."""
+    """A wake-up is an epoll_wait that had to wait and came back; strace counts them, and adds none."""
     cpu = cpu_seconds(pid)
-    switches = status_fields(pid, ["voluntary_ctxt_switches"])[0]
     words = ["timeout", "--signal=INT", f"{seconds:g}", "strace", "--trace=epoll_wait,epoll_pwait", f"--attach={pid}"]
     said = subprocess.run(words, check=False, capture_output=True, text=True).stderr
     assert "attached" in said, f"strace says: {said.strip()}"
-    returned = len(re.findall(r"= \d+", said))
-    after = status_fields(pid, ["voluntary_ctxt_switches"])[0]
-    return Idle(returned / seconds, (after - switches) / seconds, (cpu_seconds(pid) - cpu) * 1000)
+    waits = re.findall(r"^epoll_p?wait\(.*, (-?\d+)(?:, NULL, 8)?\)\s+= \d+", said, re.MULTILINE)
+    woken = sum(1 for timeout in waits if timeout != "0")
+    return Idle(woken / seconds, (cpu_seconds(pid) - cpu) * 1000 / seconds)
 
 
 def _beat_seconds(box: Box) -> float:

@@ -89,7 +89,9 @@ def scan(node: Node, address: str, *options: str) -> dict[str, list[int]]:
 def test_a_scan_from_the_internet_finds_nothing(office: Office) -> None:
     """Ports that people use and all that run here: not one answers, WireGuard's is as silent as the rest."""
     tcp = scan(office.internet, ZURICH_WAN, "-sS", "-p", "1-1024,3389,5355,8080,8443,51820,51821")
-    udp = scan(office.internet, ZURICH_WAN, "-sU", "-p", "53,67-69,123,161,323,500,546,547,1701,4500,5353,5355,51820,51821")
+    udp = scan(
+        office.internet, ZURICH_WAN, "-sU", "-p", "53,67-69,123,161,323,500,546,547,1701,4500,5353,5355,51820,51821"
+    )
     assert set(tcp) <= {"filtered"}, tcp
     assert set(udp) <= {"open|filtered"}, udp
     print("from the internet: nothing answers, neither in 1,030 TCP nor in 17 UDP ports")
@@ -118,7 +120,9 @@ def test_nobody_but_root_and_the_group_speaks_to_the_supervisor(office: Office) 
         assert done.stderr == "appliance: only root and the group appliance may do this; put sudo before it\n"
     assert zurich.sh("stat -c '%U:%G %a' /run/appliance/control.sock") == "root:appliance 660"
     assert zurich.sh("stat -c '%U:%G %a' /data/appliance/keys/wg-office.key") == "root:root 600"
-    assert zurich.run("runuser", "-u", "anna", "--", "cat", "/data/appliance/keys/wg-office.key", check=False).returncode
+    assert zurich.run(
+        "runuser", "-u", "anna", "--", "cat", "/data/appliance/keys/wg-office.key", check=False
+    ).returncode
 
 
 def test_systemd_finds_nothing_wrong_with_our_units(office: Office) -> None:

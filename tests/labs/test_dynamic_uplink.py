@@ -1,16 +1,16 @@
 """A line that hands out its addresses: DHCPv4, router advertisements, and a delegated prefix for the office.
 
-                     internet
-            203.0.113.1 │ 2001:db8:203::1    DHCPv4 and DNS (dnsmasq), router advertisements (radvd),
-                        │                    DHCPv6 prefix delegation (kea)
-                    wan │ dhcp, ra
-                  ┌─────┴─────┐
-                  │  zurich   │ ══ office ══ alice (wg-quick, 198.51.100.7)
-                  └─────┬─────┘
-                    lan │ 192.168.10.1, a /64 of what was delegated
-                  ┌─────┴─────┐
-                  │ host  .20 │
-                  └───────────┘
+         internet
+203.0.113.1 │ 2001:db8:203::1    DHCPv4 and DNS (dnsmasq), router advertisements (radvd),
+            │                    DHCPv6 prefix delegation (kea)
+        wan │ dhcp, ra
+      ┌─────┴─────┐
+      │  zurich   │ ══ office ══ alice (wg-quick, 198.51.100.7)
+      └─────┬─────┘
+        lan │ 192.168.10.1, a /64 of what was delegated
+      ┌─────┴─────┐
+      │ host  .20 │
+      └───────────┘
 """
 
 from __future__ import annotations

@@ -24,6 +24,14 @@ def office(shared_lab: Lab) -> Office:
     return office
 
 
+def seen_at(office: Office, address: str) -> None:
+    wait_for(
+        lambda: peer_state(office.zurich, "office.alice")["endpoint"].startswith(f"{address}:"),
+        15,
+        f"zurich saw the laptop at {address}",
+    )
+
+
 def test_a_roaming_laptop_is_not_reset_by_an_apply(office: Office) -> None:
     """Its provider gives the laptop's router another address, twice; each time a change elsewhere is applied."""
     changed = ZURICH.replace("keepalive: 25", "keepalive: 24")
@@ -34,7 +42,7 @@ def test_a_roaming_laptop_is_not_reset_by_an_apply(office: Office) -> None:
                 f"ip address del {old}/24 dev wan; ip address add {new}/24 dev wan;"
                 "ip route replace default via 192.0.2.1; conntrack -F 2>/dev/null"
             )
-            wait_for(lambda: peer_state(office.zurich, "office.alice")["endpoint"].startswith(new + ":"), 15, f"zurich saw {new}")  # noqa: B023
+            seen_at(office, new)
             probe.flowing(packets=20)
             lost = probe.report
             before = peer_state(office.zurich, "office.alice")
@@ -59,7 +67,11 @@ def test_a_branch_that_moved_is_followed(office: Office) -> None:
         started = time.monotonic()
         office.internet.undrop()
         office.internet.drop(f'iifname "geneva" ip saddr {MOVED} udp dport 51820 ct state new')
-        wait_for(lambda: peer_state(office.zurich, "office.geneva")["endpoint"] == f"{MOVED}:51820", 40, "zurich calls the new address")
+        wait_for(
+            lambda: peer_state(office.zurich, "office.geneva")["endpoint"] == f"{MOVED}:51820",
+            40,
+            "zurich calls the new address",
+        )
         called = time.monotonic() - started
         office.internet.undrop()
         wait_for(lambda: probe.report.received > received + 20, 30, "the branch answers again")
@@ -96,7 +108,9 @@ def test_a_boot_with_a_dead_resolver_and_no_answer_on_disk(office: Office) -> No
     office.internet.undrop()
     started = time.monotonic()
     office.host.ping(BRANCH_HOST, timeout=60)
-    print(f"all but the name in {took:.1f} s; the branch {time.monotonic() - started:.1f} s after the resolver came back")
+    print(
+        f"all but the name in {took:.1f} s; the branch {time.monotonic() - started:.1f} s after the resolver came back"
+    )
 
 
 def test_fifty_dead_names_delay_nothing(office: Office) -> None:
@@ -105,7 +119,8 @@ def test_fifty_dead_names_delay_nothing(office: Office) -> None:
 
     def peers(endpoint: str) -> str:
         lines = [
-            f"      site{number}: {{{{public_key: {key}, endpoint: {endpoint.format(number)}, address: 10.20.0.{100 + number}}}}}\n"
+            f"      site{number}: {{{{public_key: {key}, "
+            f"endpoint: {endpoint.format(number)}, address: 10.20.0.{100 + number}}}}}\n"
             for number, key in enumerate(keys)
         ]
         return ZURICH.replace("firewall:\n", "".join(lines) + "firewall:\n", 1)

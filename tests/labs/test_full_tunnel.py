@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab import Lab, Node, Probe, capture, transfer, wait_for
+from tests.lab import Box, Lab, Node, Probe, capture, transfer, wait_for
 from tests.labs.office import BRANCH_HOST, GENEVA, GENEVA_WAN, OFFICE_HOST, ZURICH, Office, in_order, status
 from tests.labs.wiring import fetch, pings, serving
 
@@ -96,22 +96,21 @@ def test_the_tunnels_own_packets_do_not_loop(office: Office) -> None:
     print(f"20 pings: {len(outer.lines)} outer packets, {sent} bytes")
 
 
+def kill_engine(box: Box) -> None:
+    """kill -9, and wait until systemd has started another."""
+    ask = "systemctl show --property=MainPID --value appliance-engine@wg-office"
+    before = box.sh(ask)
+    box.run("kill", "-9", before)
+    wait_for(lambda: box.sh(ask) not in ("0", before), 10, "the engine runs again")
+
+
 def test_nothing_leaks_while_the_engine_is_dead(office: Office) -> None:
     """kill -9 of the engine, three times, while the branch sends: what the tunnel cannot take is not sent at all."""
     with capture(office.geneva, "enp1s0", STRAY) as line:
         with Probe(office.branch_host, office.internet, WEB, 0.002) as probe:
             for _ in range(3):
                 probe.flowing(timeout=20, packets=50)
-                pid = office.geneva.sh("systemctl show --property=MainPID --value appliance-engine@wg-office")
-                office.geneva.run("kill", "-9", pid)
-                wait_for(
-                    lambda: (
-                        office.geneva.sh("systemctl show --property=MainPID --value appliance-engine@wg-office")
-                        not in ("0", pid)
-                    ),  # noqa: B023
-                    10,
-                    "the engine runs again",
-                )
+                kill_engine(office.geneva)
                 in_order(office.geneva, 10)
             probe.flowing(timeout=20, packets=50)
         stray = [each for each in line.lines if ".53:" not in each and ".53 >" not in each]

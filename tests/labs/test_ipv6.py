@@ -1,17 +1,17 @@
 """IPv6 inside and outside of the tunnel; hosts make themselves an address from what the box announces.
 
-                            internet 2001:db8:f::1
-                 2001:db8:203::1 │     │ 2001:db8:198::1
-            ┌────────────────────┘     └──────┐
-        wan │ ::2                         wan │ ::2
-      ┌─────┴─────┐                     ┌─────┴─────┐
-      │  zurich   │ ════ office ══════ │  geneva   │    10.20.0.0/24, fd00:20::/64
-      └─────┬─────┘                     └─────┬─────┘
-        lan │ 192.168.10.1                lan │ 192.168.20.1
-            │ 2001:db8:10::1/64               │ 2001:db8:20::1/64
-     ┌──────┴──────┐                   ┌──────┴──────┐
-     │ office host │ SLAAC             │ branch host │ SLAAC
-     └─────────────┘                   └─────────────┘
+                       internet 2001:db8:f::1
+            2001:db8:203::1 │     │ 2001:db8:198::1
+       ┌────────────────────┘     └──────┐
+   wan │ ::2                         wan │ ::2
+ ┌─────┴─────┐                     ┌─────┴─────┐
+ │  zurich   │ ════ office ══════ │  geneva   │    10.20.0.0/24, fd00:20::/64
+ └─────┬─────┘                     └─────┬─────┘
+   lan │ 192.168.10.1                lan │ 192.168.20.1
+       │ 2001:db8:10::1/64               │ 2001:db8:20::1/64
+┌──────┴──────┐                   ┌──────┴──────┐
+│ office host │ SLAAC             │ branch host │ SLAAC
+└─────────────┘                   └─────────────┘
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def slaac(node: Node) -> str:
         20,
         f"{node.name} has an address by SLAAC",
     )
+    assert found
     return found[1]
 
 

@@ -140,7 +140,9 @@ def test_a_large_tls_hello_passes(drawing: Drawing, office: str, branch: str, he
         "test -e /run/tls.pem || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=branch"
         " -keyout /run/tls.pem -out /run/tls.crt 2>/dev/null"
     )
-    server = geneva.popen("openssl", "s_server", "-accept", "4433", "-cert", "/run/tls.crt", "-key", "/run/tls.pem", "-www", "-quiet")
+    server = geneva.popen(
+        "openssl", "s_server", "-accept", "4433", "-cert", "/run/tls.crt", "-key", "/run/tls.pem", "-www", "-quiet"
+    )
     try:
         wait_for(lambda: ":4433 " in geneva.sh("ss -Hltn"), 5, "the TLS server listens")
         protocols = ",".join(f"protocol-number-{number}" for number in range(30))

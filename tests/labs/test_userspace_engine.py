@@ -21,7 +21,9 @@ ENGINE = UserspaceEngine(lambda private: f"public of {private.hex()[:8]}")
 def test_contract(clause: Callable[[Engine, str], None]) -> None:
     @in_own_network
     def kept() -> None:
-        process = subprocess.Popen(["wireguard-go", "-f", "wg-test"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            ["wireguard-go", "-f", "wg-test"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
             wait_for((SOCKETS / "wg-test.sock").exists, 5, "the engine listens")
             clause(ENGINE, "wg-test")

@@ -33,7 +33,7 @@ def configure(box: Box, text: str, check: bool = True) -> str:
 
 
 def pings(source: Node, address: str) -> bool:
-    """Whether one of three pings is answered: what must not pass is asked more than once, what may is lost to nobody."""
+    """Whether one of three pings is answered."""
     return source.run("ping", "-n", "-c3", "-i0.1", "-W0.5", address, check=False).stdout.count("ttl=") > 0
 
 
