@@ -40,6 +40,8 @@ class Nft:
         self.state = state
         self.nft = nftables.Nftables()
         self.nft.set_stateless_output(True)
+        # Without what packets put into maps; sets that stand in rules are shown all the same.
+        self.nft.set_terse_output(True)
 
     def read(self) -> str:
         """The text of our table as it was loaded, "" when there is none or it is not as it was loaded."""

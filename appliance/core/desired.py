@@ -87,11 +87,21 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         routes=tuple(_routes(config)),
         rules=tuple(_rules(tunnels, uplinks)),
         files=files,
-        sysctls=dict(SYSCTLS),
+        sysctls=_sysctls(uplinks),
         ruleset=Ruleset(*render_both(config, name, line), devices),
         grants=granted(Site(config, name, line)),
         notes=tuple(_notes(config)),
     )
+
+
+def _sysctls(uplinks: tuple[Uplink, ...]) -> dict[str, str]:
+    """Forwarding; and with several uplinks, that a route over one whose cable is out does not count (ip-sysctl)."""
+    found = dict(SYSCTLS)
+    for uplink in uplinks if len(uplinks) > 1 else ():
+        for family in ("ipv4", "ipv6"):
+            # With slashes, since the name of a VLAN's device has a dot (sysctl.d(5)).
+            found[f"net/{family}/conf/{uplink.device}/ignore_routes_with_linkdown"] = "1"
+    return found
 
 
 def _notes(config: Config) -> Iterable[str]:

@@ -25,6 +25,7 @@ from appliance.core.steps import PeerChange, Step
 from appliance.shell.paths import Paths
 
 SYSCTLS = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+LINK_SYSCTL = "ignore_routes_with_linkdown"
 DEVICE_SECONDS = 3.0
 
 
@@ -68,7 +69,7 @@ class Machine:
             rules=self.netlink.rules(),
             defaults=defaults,
             files=self.files.read(),
-            sysctls={key: value for key in SYSCTLS if (value := self._sysctl(key)) is not None},
+            sysctls=self._sysctls(links),
             ruleset=self.nft.read(),
             keys=self.keys.public_keys(),
             secrets=self.keys.secret_digests(),
@@ -153,7 +154,12 @@ class Machine:
         return self.keys.preshared_key(change.preshared_key) if change.preshared_key else bytes(32)
 
     def _sysctl_path(self, key: str) -> Path:
-        return Path("/proc/sys") / key.replace(".", "/")
+        return Path("/proc/sys") / (key if "/" in key else key.replace(".", "/"))
+
+    def _sysctls(self, links: Mapping[str, ObservedLink]) -> dict[str, str]:
+        keys = list(SYSCTLS)
+        keys += [f"net/{family}/conf/{link}/{LINK_SYSCTL}" for family in ("ipv4", "ipv6") for link in links]
+        return {key: value for key in keys if (value := self._sysctl(key)) is not None}
 
     def _sysctl(self, key: str) -> str | None:
         try:

@@ -121,5 +121,6 @@ def _boot(bench: Bench, ours: Box) -> None:
         began.append(boot_to_ready(ours) * 1000)
         started.append(start_to_ready(ours) * 1000)
     bench.note(
-        f"power on to ready with {PEERS} peers {spread(began, 'ms')}; of that the service's own start {spread(started, 'ms')}"
+        f"power on to ready with {PEERS} peers {spread(began, 'ms')};"
+        f" of that the service's own start {spread(started, 'ms')}"
     )

@@ -20,8 +20,8 @@ from tests.labs.office import BRANCH_HOST, ZURICH, Office, in_order
 PROMISED_MB = 40.0
 RUNS = 3
 APPLIES = 4
-BEATS = 3
-"""An idle window is as many of the watchdog's beats long: wherever it begins, it has as many."""
+IDLE_SECONDS = 25
+"""A window; a whole number of beats, so that it has as many wherever it begins."""
 SETTLE_SECONDS = 3
 
 
@@ -65,51 +65,39 @@ def _memory(bench: Bench, box: Box, files: list[str]) -> list[float]:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a supervisor did in a while without events: wake-ups, and processor time in ms, a second of it."""
+    """What a supervisor did in a while without events, a second of it: wake-ups, watchdog's beats, ms of processor."""
 
     wakeups: float
+    beats: float
     cpu_ms: float
 
 
 def _idle(bench: Bench, *boxes: Box) -> None:
     time.sleep(SETTLE_SECONDS)
-    beat = _beat_seconds(boxes[0])
-    bench.say(f"supervisor: {RUNS} idle windows of {BEATS * beat:g} s")
-
-    def windows(box: Box) -> list[Idle]:
-        return [_window(supervisor(box), BEATS * beat) for _ in range(RUNS)]
-
+    bench.say(f"supervisor: {RUNS} idle windows of {IDLE_SECONDS} s")
     with ThreadPoolExecutor() as pool:
-        office, many = pool.map(windows, boxes)
-    bench.lower(
-        "supervisor-idle-wakeups",
-        "/s",
-        [each.wakeups for each in office],
-        [1 / beat],
-        f"the watchdog's own, every {beat:g} s",
-        1,
-    )
+        office, many = pool.map(lambda box: [_window(supervisor(box)) for _ in range(RUNS)], boxes)
+    wakeups, beats = [each.wakeups for each in office], [each.beats for each in office]
+    bench.lower("supervisor-idle-wakeups", "/s", wakeups, beats, "the watchdog's beats among them", 1)
     for name, found in (("office", office), ("1,000 peers", many)):
-        wakeups = spread([each.wakeups for each in found], "wake-ups a second", 3)
         bench.note(
-            f"idle, {name}: {wakeups}; processor time {spread([each.cpu_ms for each in found], 'ms a second', 2)}"
+            f"idle, {name}: {spread([each.wakeups for each in found], 'wake-ups a second', 2)},"
+            f" {spread([each.beats for each in found], 'watchdog beats', 2)};"
+            f" processor time {spread([each.cpu_ms for each in found], 'ms a second', 2)}"
         )
 
 
-def _window(pid: int, seconds: float) -> Idle:
+def _window(pid: int) -> Idle:
     """A wake-up is an epoll_wait that had to wait and came back; strace counts them, and adds none."""
     cpu = cpu_seconds(pid)
-    words = ["timeout", "--signal=INT", f"{seconds:g}", "strace", "--trace=epoll_wait,epoll_pwait", f"--attach={pid}"]
+    words = ["timeout", "--signal=INT", str(IDLE_SECONDS)]
+    words += ["strace", "--trace=epoll_wait,epoll_pwait,sendmsg", f"--attach={pid}"]
     said = subprocess.run(words, check=False, capture_output=True, text=True).stderr
     assert "attached" in said, f"strace says: {said.strip()}"
     waits = re.findall(r"^epoll_p?wait\(.*, (-?\d+)(?:, NULL, 8)?\)\s+= \d+", said, re.MULTILINE)
     woken = sum(1 for timeout in waits if timeout != "0")
-    return Idle(woken / seconds, (cpu_seconds(pid) - cpu) * 1000 / seconds)
-
-
-def _beat_seconds(box: Box) -> float:
-    """Half of the watchdog's time, as sd_watchdog_enabled(3) asks."""
-    said = box.sh("systemctl show appliance --property=WatchdogUSec --value")
-    seconds = re.fullmatch(r"(\d+)s", said)
-    assert seconds, f"the watchdog's time is {said!r}"
-    return int(seconds[1]) / 2
+    return Idle(
+        wakeups=woken / IDLE_SECONDS,
+        beats=said.count('"WATCHDOG=1"') / IDLE_SECONDS,
+        cpu_ms=(cpu_seconds(pid) - cpu) * 1000 / IDLE_SECONDS,
+    )

@@ -163,8 +163,8 @@ def _heal(screen: Screen, office: Office) -> None:
         ]
         screen.check(
             report.received > 100,
-            f"longest gap [bold]{report.longest_gap_ms:.0f} ms[/], {report.sent - report.received} of {report.sent} packets"
-            f" lost; nobody had to do anything",
+            f"longest gap [bold]{report.longest_gap_ms:.0f} ms[/],"
+            f" {report.sent - report.received} of {report.sent} packets lost; nobody had to do anything",
         )
         if repair:
             screen.line(f"[dim]the supervisor's journal: {repair[-1].split(': ')[0]}, noticed by event[/]")

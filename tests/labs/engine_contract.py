@@ -1,4 +1,4 @@
-"""What both engines must do alike: the same steps in, the same values out. Run against each (the kernel's in emulation)."""
+"""What both engines must do alike: the same steps in, the same values out. The kernel's is run in emulation."""
 
 from __future__ import annotations
 

@@ -158,6 +158,7 @@ class Office:
     def names(self, hosts: dict[str, str]) -> None:
         """What the internet's name server says; replaces what it said before, without a time to live."""
         self.internet.sh("! test -e /run/dns.pid || kill $(cat /run/dns.pid) || true", check=False)
+        wait_for(lambda: ":53 " not in self.internet.sh("ss -Hlun"), 5, "the name server before is gone")
         records = [f"--address=/{name}/{address}" for name, address in hosts.items()]
         self.internet.run("dnsmasq", "--no-resolv", "--no-hosts", "--local-ttl=1", "--pid-file=/run/dns.pid", *records)
 

@@ -99,6 +99,7 @@ class Drawing:
     def dhcp(self, first: int, last: int) -> None:
         """The provider hands out these host numbers and nothing else, and knows no earlier lease."""
         self.internet.sh("! test -e /run/dhcp.pid || kill $(cat /run/dhcp.pid); rm -f /run/dhcp.leases")
+        wait_for(lambda: ":67 " not in self.internet.sh("ss -Hlun"), 5, "the DHCP server before is gone")
         self.internet.run(
             *("dnsmasq", "--no-resolv", "--no-hosts", "--pid-file=/run/dhcp.pid", "--interface=zurich"),
             *("--bind-dynamic", "--dhcp-leasefile=/run/dhcp.leases", "--dhcp-authoritative", "--no-ping"),

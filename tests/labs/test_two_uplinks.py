@@ -99,7 +99,6 @@ def test_what_is_asked_on_a_line_is_answered_there(drawing: Drawing, asked: str,
     assert wrong.lines == []
 
 
-@pytest.mark.xfail(strict=True, reason="wireguard-go forgets the address that it was called at when UDP GRO is on")
 def test_wireguard_answers_on_the_line_that_it_was_called_on(drawing: Drawing) -> None:
     with (
         capture(drawing.internet, "isp-a", "udp port 51820") as wrong,

@@ -8,7 +8,7 @@ Neither part ever overwrites the other: an encrypted answer of a tunnel carries 
 
 from __future__ import annotations
 
-from appliance.core.firewall.text import chain, comment, quoted
+from appliance.core.firewall.text import INDENT, chain, comment, one_or_set, quoted
 from appliance.core.model import Config
 
 UPLINK_MARK_MASK = 0xFF00_0000
@@ -69,4 +69,46 @@ def mark_chains(config: Config, box: str) -> list[str]:
             why,
         ),
         chain("answers_of_the_box", answer, "type route hook output priority mangle; policy accept;"),
+        *_tunnel_sources(config, box),
+    ]
+
+
+def _tunnel_sources(config: Config, box: str) -> list[str]:
+    """Tunnels answer from the address that they were called at.
+
+    The kernel's WireGuard does so by itself. wireguard-go would, but loses the address of what it received wherever
+    the kernel coalesces UDP (conn/gso_linux.go and splitCoalescedMessages in conn/bind_std.go copy the data and not
+    the control message), and answers from the address of the first uplink; the peer then follows it there. Ahead
+    of conntrack (priority raw), so that the answer is seen as one; in a chain of type route, so that it is routed
+    by its new source.
+    """
+    interfaces = config.boxes[box].interfaces
+    uplinks = [interface.device for interface in interfaces.values() if interface.is_uplink]
+    ports = [str(tunnel.listen_port) for tunnel in config.tunnels.values() if tunnel.listen_port is not None]
+    if len(uplinks) < 2 or not ports:
+        return []
+    maps, hear, say = [], [], []
+    for family, header in (("ipv4", "ip"), ("ipv6", "ip6")):
+        name = f"called_at_{family}"
+        maps.append(
+            f"{INDENT}map {name} {{\n"
+            f"{INDENT * 2}typeof {header} saddr . udp sport . udp dport : {header} daddr\n"
+            f"{INDENT * 2}flags dynamic,timeout\n"
+            f"{INDENT * 2}timeout 3m\n"
+            f"{INDENT * 2}size 65535\n"
+            f"{INDENT}}}\n"
+        )
+        hear.append(
+            f"iifname {quoted(uplinks)} meta nfproto {family} udp dport {one_or_set(ports)} "
+            f"update @{name} {{ {header} saddr . udp sport . udp dport : {header} daddr }}"
+        )
+        say.append(
+            f"meta mark & {TUNNEL_MARK_MASK:#010x} == {tunnel_mark(0):#010x} meta nfproto {family} "
+            f"{header} saddr set {header} daddr . udp dport . udp sport map @{name}"
+        )
+    why = ("Tunnels answer from the address that they were called at, and thereby on that uplink.",)
+    return [
+        *maps,
+        chain("tunnels_are_called", hear, "type filter hook input priority raw; policy accept;", why),
+        chain("tunnels_answer", say, "type route hook output priority raw; policy accept;"),
     ]

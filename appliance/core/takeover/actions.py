@@ -1,0 +1,175 @@
+"""What a box of a pair is to do, in this order. Peers are TUNNEL.PEER. Each may be repeated without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from appliance.core.takeover.hello import Hello
+
+
+@dataclass(frozen=True, slots=True)
+class MuteTunnels:
+    """Every tunnel's link down. A userspace engine does not notice that: its peers are removed and added again too.
+
+    Endpoints stay, sessions and the limiter of initiations go.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class UnmuteTunnels:
+    """Every tunnel's link up; each peer that has a keepalive is sent an initiation by that. Answer with Unmuted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetKeepalive:
+    """From 0 to another value on a link that is up, this starts a handshake where there is no session."""
+
+    peers: tuple[str, ...]
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallPeers:
+    """Starts handshakes: the keepalive to 0, then to `seconds`."""
+
+    peers: tuple[str, ...]
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReAddPeers:
+    """Removes and adds the peers, with preshared key, endpoint and the keepalive `seconds`: starts handshakes anew.
+
+    An engine sends a peer no second initiation within 5 s (REKEY_TIMEOUT); a peer that is new to it has no such limit.
+    """
+
+    peers: tuple[str, ...]
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetEndpoints:
+    endpoints: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddTunnelRoutes:
+    """A link that goes down loses its routes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskRouter:
+    """One ordinary ARP request or neighbour solicitation for each uplink's router, from the virtual address.
+
+    Some routers ignore gratuitous ARP, but learn from a question.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class HoldForward:
+    """Forwarded packets are dropped for a moment, so that none meets a connection table that lacks its entry."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommitConnections:
+    """`conntrackd -c`, `-f`, `-R`, without waiting; answer with Committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskConnections:
+    """`conntrackd -n`: the master is to send its connection table. Answer with ConnectionsReceived."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendConnections:
+    """`conntrackd -B`: sends the connection table to a partner that has come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellPartner:
+    """To be sent at once. The epoch in it is to be kept in /run, for a supervisor that is started again."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class SetReady:
+    """The file that keepalived tracks; False lowers the priority below a ready partner's, not below an absent one's."""
+
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartKeepalived:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StopKeepalived:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class DropVirtualAddresses:
+    """Removes the virtual addresses and routes that a dead keepalived left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Gratuitous ARP and unsolicited neighbour advertisements for every virtual address, once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPeers:
+    """Answer with PeersRead."""
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseFloor:
+    """Writes the time floor to disk: `wall`, seconds since 1970."""
+
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepClock:
+    """The clock is not trusted and below the floor: set it to at least `wall`. Answer with Clock."""
+
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """For the log; the last of each topic stands in the report. "" ends the topic."""
+
+    topic: str
+    text: str
+
+
+type Action = (
+    MuteTunnels
+    | UnmuteTunnels
+    | SetKeepalive
+    | CallPeers
+    | ReAddPeers
+    | SetEndpoints
+    | AddTunnelRoutes
+    | AskRouter
+    | HoldForward
+    | CommitConnections
+    | AskConnections
+    | SendConnections
+    | TellPartner
+    | SetReady
+    | StartKeepalived
+    | StopKeepalived
+    | DropVirtualAddresses
+    | Announce
+    | ReadPeers
+    | RaiseFloor
+    | StepClock
+    | Note
+)

@@ -1,0 +1,147 @@
+"""One box's state, and what it has decided to do since it was last asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from appliance.core.takeover.actions import Action, Note, SetKeepalive, TellPartner
+from appliance.core.takeover.calls import Calls
+from appliance.core.takeover.events import MASTER, Peer
+from appliance.core.takeover.floor import Floor
+from appliance.core.takeover.hello import ACTIVE, BOOT, STANDBY, YIELDING, Hello
+from appliance.core.takeover.losses import Losses
+from appliance.core.takeover.partner import Partner
+from appliance.core.takeover.report import Phases
+from appliance.core.takeover.table import Table
+from appliance.core.takeover.timers import Timers
+
+
+class Box:
+    """Times are monotonic; None where nothing is waited for."""
+
+    def __init__(self, name: str, incarnation: str, preferred: bool, timers: Timers) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self.preferred = preferred
+        self.timers = timers
+        self.now = 0.0
+        self.out: list[Action] = []
+        self.notes: dict[str, str] = {}
+
+        self.partner = Partner()
+        self.table = Table(timers)
+        self.floor = Floor(timers)
+        self.losses = Losses(timers)
+        self.peers: dict[str, Peer] = {}
+        self.digest = ""
+        self.generation = 0
+
+        # The role.
+        self.muted = True
+        self.epoch = 0
+        self.since = 0.0
+        self.why = "it has just started"
+        self.master_at: float | None = None
+        self.began: float | None = None
+        self.yielding_at: float | None = None
+        self.torn = False
+        self.suspect_until: float | None = None
+        self.asked = 0
+        self.met = 0.0
+
+        # keepalived.
+        self.vrrp = ""
+        self.boot_until: float | None = float("inf")
+        self.orphan_until: float | None = None
+        self.parked = False
+        self.probe_at: float | None = None
+        self.probe_every = timers.probe
+        self.probing_until: float | None = None
+        self.restart_at: float | None = None
+        self.restart_after = timers.restart
+        self.alive_at: float | None = None
+
+        # Readiness.
+        self.ready_said: bool | None = None
+        self.uplink = True
+        self.synced_epoch = -1
+        self.connections_until: float | None = None
+        self.partner_was_active = False
+        self.given_away = False
+        self.handover_until: float | None = None
+        self.able = False
+
+        # The takeover.
+        self.calls = Calls(timers)
+        self.phases: Phases | None = None
+        self.raised: set[str] = set()
+        self.hold_until: float | None = None
+        self.read_at: float | None = None
+
+        # Talking.
+        self.sequence = 0
+        self.hello_at: float | None = None
+
+    @property
+    def role(self) -> str:
+        if not self.muted:
+            return ACTIVE
+        if self.boot_until is not None:
+            return BOOT
+        return YIELDING if self.vrrp == MASTER else STANDBY
+
+    def do(self, *actions: Action) -> None:
+        self.out += actions
+
+    def note(self, topic: str, text: str) -> None:
+        """Once, until it says something else."""
+        if self.notes.get(topic, "") != text:
+            self.notes[topic] = text
+            self.do(Note(topic, text))
+
+    def became(self, why: str) -> None:
+        self.since, self.why = self.floor.wall(self.now), why
+
+    def set_keepalives(self, wanted: dict[str, int]) -> None:
+        """Peers to seconds; one action for each value."""
+        for seconds in sorted(set(wanted.values())):
+            names = tuple(name for name, each in wanted.items() if each == seconds)
+            self.do(SetKeepalive(names, seconds))
+            self.raised = self.raised.difference(names) if seconds == 0 else self.raised.union(names)
+
+    def tell(self, ask: bool = False) -> None:
+        hello = self.hello()
+        if ask:
+            hello = replace(hello, ask=True)
+            self.asked = hello.sequence
+        self.do(TellPartner(hello))
+        hurried = self.partner.alive and hello.until < self.table.version
+        self.hello_at = self.now + (self.timers.hurry if hurried else self.timers.hello)
+
+    def hello(self) -> Hello:
+        now, heard = self.now, self.partner.hello
+        self.sequence += 1
+        if not self.muted:
+            self.floor.use(now)
+        since = self.partner.version
+        entries, until = self.table.newer(since, now) if heard else ((), since)
+        return Hello(
+            box=self.name,
+            incarnation=self.incarnation,
+            sequence=self.sequence,
+            role=self.role,
+            epoch=self.epoch,
+            master_for=now - self.master_at if self.master_at is not None else 0.0,
+            digest=self.digest,
+            generation=self.generation,
+            floor=self.floor.lowest,
+            ready=self.able,
+            handing_over=self.handover_until is not None,
+            heard_incarnation=heard.incarnation if heard else "",
+            heard=heard.sequence if heard else 0,
+            losses=self.losses.ages(now),
+            version=self.table.version,
+            since=since,
+            until=until,
+            entries=entries,
+        )

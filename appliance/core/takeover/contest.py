@@ -1,0 +1,135 @@
+"""When the partner speaks: who of two masters goes on, and what follows from what the other one did meanwhile.
+
+The higher epoch goes on; of equal ones the box whose name comes later. The one that yields holds its tongue as long as
+the other says that it is master. The one that goes on and finds that the other was master meanwhile starts all
+handshakes anew once the other has stepped down: the peers' sessions are with the other, and would be for 15 s and more.
+"""
+
+from __future__ import annotations
+
+from appliance.core.takeover import role
+from appliance.core.takeover.actions import Announce, AskConnections, SendConnections, SetEndpoints
+from appliance.core.takeover.box import Box
+from appliance.core.takeover.events import MASTER
+from appliance.core.takeover.hello import ACTIVE, Hello
+
+
+def heard(box: Box, hello: Hello) -> None:
+    if hello.box == box.name:
+        box.note("name", f"the other box calls itself {box.name} too; give the boxes different names")
+        return
+    returned = not box.partner.alive
+    if not box.partner.take(hello, box.now):
+        return
+    box.note("partner", "")
+    _clock(box, hello)
+    box.losses.tell(hello.losses, box.now)
+    if hello.handing_over:
+        box.given_away = False
+    if box.muted:
+        changed = box.table.take(hello, box.now)
+        known = {name: endpoint for name, endpoint in changed.items() if name in box.peers}
+        if known:
+            box.do(SetEndpoints(known))
+        if box.table.version >= hello.version:
+            box.synced_epoch = hello.epoch
+    _contest(box, hello)
+    _connections(box, returned)
+    if box.suspect_until is not None and _answers(box, hello):
+        box.suspect_until = None
+    if hello.ask or returned:
+        box.tell()
+
+
+def gone(box: Box) -> None:
+    """Nothing was heard for some time."""
+    if not box.partner.alive:
+        return
+    box.partner.alive = False
+    box.partner_was_active = False
+    name = box.partner.hello.box if box.partner.hello else "the other box"
+    box.note("partner", f"{name} is not heard on the pair link; this box serves alone")
+    if _is_yielding(box):
+        role.promote(box, "the other box fell silent", again=True)
+
+
+def lower_priority_seen(box: Box) -> None:
+    """Somebody else was master by VRRP. Right after a promotion that was the one that just stepped down."""
+    if box.muted or box.master_at is None or box.now - box.master_at < box.timers.overlap:
+        return
+    box.suspect_until = box.now + box.timers.answer
+    box.tell(ask=True)
+
+
+def suspicion_due(box: Box) -> None:
+    """The partner did not say whether it was master: it may have been."""
+    if box.suspect_until is None or box.suspect_until > box.now:
+        return
+    box.suspect_until = None
+    if not box.muted and box.vrrp == MASTER:
+        role.promote(box, "another box was master meanwhile", again=True)
+
+
+def _contest(box: Box, hello: Hello) -> None:
+    active = hello.role == ACTIVE
+    if box.muted:
+        if _is_yielding(box):
+            if not active or hello.epoch < box.epoch:
+                role.promote(box, f"{hello.box} stepped down", again=True)
+        else:
+            box.epoch = max(box.epoch, hello.epoch)
+    elif box.orphan_until is not None and box.vrrp != MASTER:
+        if active:
+            role.end_orphan(box, f"keepalived ended, and {hello.box} took over")
+    elif active and (hello.epoch, hello.box) > (box.epoch, box.name):
+        role.yield_role(box, f"{hello.box} is master by a higher epoch")
+    elif active:
+        _win(box, hello)
+    elif box.torn or hello.epoch > box.epoch:
+        role.promote(box, f"{hello.box} was master meanwhile, and stepped down", again=True)
+
+
+def _win(box: Box, hello: Hello) -> None:
+    """The other one mutes when it hears of us, so it is told at once."""
+    if hello.epoch == box.epoch:
+        # Two tables with the same stamps could not be told apart.
+        box.epoch += 1
+        box.table.restamp(box.epoch, box.peers)
+    own = box.now - box.master_at if box.master_at is not None else 0.0
+    if min(own, hello.master_for) >= box.timers.overlap:
+        if not box.torn:
+            box.note("masters", f"{hello.box} was master at the same time; it yields")
+        box.torn = True
+    if box.now >= box.met + box.timers.overlap:
+        box.met = box.now
+        box.do(Announce())
+    box.tell()
+
+
+def _is_yielding(box: Box) -> bool:
+    return box.muted and box.vrrp == MASTER and box.boot_until is None
+
+
+def _answers(box: Box, hello: Hello) -> bool:
+    return hello.heard_incarnation == box.incarnation and hello.heard >= box.asked
+
+
+def _connections(box: Box, returned: bool) -> None:
+    active = box.partner.active
+    if box.muted and active and not box.partner_was_active:
+        box.connections_until = box.now + box.timers.connections
+        box.do(AskConnections())
+    box.partner_was_active = active
+    if returned and not box.muted:
+        box.do(SendConnections())
+
+
+def _clock(box: Box, hello: Hello) -> None:
+    box.floor.told = max(box.floor.told, hello.floor)
+    late = box.floor.behind(box.now)
+    if box.floor.trusted and late > 1.0:
+        box.note(
+            "clock", f"{hello.box} started handshakes {late:.0f} s in this box's future; peers may refuse this one"
+        )
+    elif box.floor.trusted:
+        box.note("clock", "")

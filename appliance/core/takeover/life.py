@@ -1,0 +1,159 @@
+"""The life of keepalived under this box, from boot on: when it is started, and what follows from its words and death."""
+
+from __future__ import annotations
+
+from appliance.core.takeover import role
+from appliance.core.takeover.actions import (
+    DropVirtualAddresses,
+    MuteTunnels,
+    ReadPeers,
+    SetReady,
+    StartKeepalived,
+    StepClock,
+    StopKeepalived,
+)
+from appliance.core.takeover.box import Box
+from appliance.core.takeover.events import MASTER, Started
+
+
+def started(box: Box, event: Started) -> None:
+    box.floor.stored = event.floor
+    box.floor.clock(event.wall, event.trusted, event.now)
+    box.became("it has just started")
+    if event.keepalived:
+        box.boot_until = None
+        box.alive_at, box.vrrp = box.now, event.vrrp
+        if event.vrrp == MASTER and event.unmuted:
+            role.adopt(box, event.epoch)
+        else:
+            box.do(MuteTunnels())
+            box.epoch = event.epoch
+            if event.vrrp == MASTER:
+                role.promote(box, "its supervisor was started again before it had taken over", again=True)
+    else:
+        box.boot_until = box.now + box.timers.boot
+        box.do(MuteTunnels())
+        if event.unmuted:
+            box.do(DropVirtualAddresses())
+        box.ready_said = False
+        box.do(SetReady(False))
+    # What the handshakes of the next takeover are compared with.
+    box.do(ReadPeers())
+    box.tell(ask=True)
+
+
+def clock_due(box: Box) -> None:
+    """A clock that is not synchronised is set to the floor, which the partner may have raised."""
+    step = box.floor.step(box.now)
+    if step is not None:
+        box.do(StepClock(step))
+
+
+def boot_due(box: Box) -> None:
+    """keepalived may elect this box at once, so it is not started before what the partner knows has arrived."""
+    if box.boot_until is None or box.floor.step(box.now) is not None:
+        return
+    partner = box.partner
+    complete = partner.alive and box.table.version >= partner.version
+    if box.now >= box.boot_until or complete:
+        box.boot_until = None
+        box.do(StartKeepalived())
+        if box.vrrp == MASTER:
+            role.promote(box, "VRRP elected it")
+
+
+def vrrp(box: Box, state: str) -> None:
+    before, box.vrrp = box.vrrp, state
+    if box.alive_at is None:
+        keepalived_started(box)
+    if state != MASTER:
+        _demoted(box, state, before)
+    elif box.boot_until is not None:
+        return
+    elif not box.muted:
+        box.orphan_until = None
+    elif box.probing_until is not None and box.partner.active:
+        box.yielding_at = box.now
+    elif before != MASTER:
+        role.promote(box, "VRRP elected it")
+
+
+def _demoted(box: Box, state: str, before: str) -> None:
+    was = not box.muted
+    given = box.handover_until is not None and was
+    box.yielding_at = box.orphan_until = None
+    role.mute(box, "the role was handed over" if given else f"VRRP: {state}")
+    if given:
+        box.given_away = True
+        box.note("handover", "it gave the role away on request; a handover of the other box takes it back")
+        box.handover_until = None
+    elif was:
+        box.losses.lost(box.now)
+    elif state != before:
+        box.became(f"VRRP: {state}")
+
+
+def keepalived_started(box: Box) -> None:
+    box.alive_at = box.now
+    box.restart_at = None
+
+
+def keepalived_died(box: Box) -> None:
+    calm = box.alive_at is not None and box.now - box.alive_at >= box.timers.restart_calm
+    if calm:
+        box.restart_after = box.timers.restart
+    before, box.vrrp = box.vrrp, ""
+    box.alive_at = box.yielding_at = box.probing_until = None
+    if box.parked or box.boot_until is not None:
+        return
+    again = box.now + box.restart_after
+    box.restart_after = min(2 * box.restart_after, box.timers.restart_most)
+    if not box.muted:
+        box.became("keepalived ended; it goes on for a moment")
+        if box.orphan_until is None:
+            box.orphan_until = box.now + box.timers.orphan
+        # A partner takes over within a few adverts; alone, the sooner it runs again the better.
+        box.restart_at = None if box.partner.alive else box.now
+        return
+    if before == MASTER:
+        box.do(MuteTunnels(), DropVirtualAddresses())
+    box.restart_at = again
+
+
+def due(box: Box) -> None:
+    """Everything about keepalived that waits for its time."""
+    now = box.now
+    if box.orphan_until is not None and now >= box.orphan_until:
+        role.end_orphan(box, "keepalived ended, and nobody took over in time")
+    if box.restart_at is not None and now >= box.restart_at:
+        # Until KeepalivedStarted or KeepalivedDied comes, it is tried again.
+        box.restart_at = now + box.timers.restart_most
+        box.do(StartKeepalived())
+    _park_due(box)
+    if box.handover_until is not None and now >= box.handover_until:
+        box.handover_until = None
+        box.note("handover", "the other box did not take the role in time; it was kept")
+
+
+def _park_due(box: Box) -> None:
+    """VRRP elected both: the adverts of one do not reach the other, but the hellos do.
+
+    The one that yields stops its keepalived, so that it answers for no virtual address, and tries again now and then.
+    """
+    now, partner = box.now, box.partner
+    if box.yielding_at is not None and now >= box.yielding_at + box.timers.park and partner.active:
+        box.yielding_at = box.probing_until = None
+        box.parked, box.vrrp = True, ""
+        box.probe_at = now + box.probe_every
+        box.probe_every = min(2 * box.probe_every, box.timers.probe_most)
+        box.note("adverts", "both boxes were elected: their VRRP adverts do not reach each other; this one stands back")
+        box.do(StopKeepalived(), DropVirtualAddresses())
+    elif box.parked and (not partner.active or (box.probe_at is not None and now >= box.probe_at)):
+        box.probing_until = now + box.timers.probe_calm if partner.active else None
+        box.parked, box.probe_at = False, None
+        box.restart_at = now + box.timers.restart_most
+        box.do(StartKeepalived())
+    elif box.probing_until is not None and now >= box.probing_until and box.yielding_at is None:
+        box.probing_until = None
+        box.probe_every = box.timers.probe
+        box.note("adverts", "")

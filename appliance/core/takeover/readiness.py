@@ -1,0 +1,63 @@
+"""Whether a box should ask for the role; what lowers its VRRP priority, and in what words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from appliance.core.takeover.actions import SetReady
+from appliance.core.takeover.box import Box
+
+GIVEN_AWAY = "it gave the role away on request"
+
+
+def settle(box: Box) -> None:
+    """Tells keepalived when the answer is another one than before."""
+    box.able = not any(reasons(box))
+    ready = box.able and not box.given_away and box.handover_until is None
+    if ready != box.ready_said:
+        box.ready_said = ready
+        box.do(SetReady(ready))
+
+
+def shown(box: Box) -> tuple[str, ...]:
+    return (*reasons(box), *((GIVEN_AWAY,) if box.given_away or box.handover_until is not None else ()))
+
+
+def reasons(box: Box) -> Iterator[str]:
+    """Why not. What a standby lacks matters only as long as there is a master that has it."""
+    if box.boot_until is not None:
+        yield "it is starting"
+    if not box.uplink:
+        yield "its uplink is down"
+    partner = box.partner.hello
+    if not box.muted or not box.partner.active or partner is None:
+        return
+    if box.digest != partner.digest:
+        yield "the two boxes have different configurations"
+    if box.synced_epoch != partner.epoch:
+        yield "it has not received all the peers' endpoints"
+    if box.connections_until is not None:
+        yield "it has not received the connection table"
+    if box.probing_until is not None:
+        yield "it does not know yet whether VRRP adverts get through"
+    if box.preferred and resting(box):
+        yield _flapping(box)
+
+
+def resting(box: Box) -> float | None:
+    return box.losses.rests_until(box.now)
+
+
+def due(box: Box) -> None:
+    if box.connections_until is not None and box.now >= box.connections_until:
+        box.connections_until = None
+        box.note("connections", "the connection table of the other box did not come; connections may break")
+    if box.preferred:
+        box.note("flapping", f"it stays backup: {_flapping(box)}" if resting(box) else "")
+
+
+def _flapping(box: Box) -> str:
+    timers = box.timers
+    until = box.floor.wall(resting(box) or box.now)
+    clock = f"{int(until // 3600) % 24:02}:{int(until // 60) % 60:02} UTC"
+    return f"it lost the role {timers.flaps} times in {timers.flap_within / 60:.0f} minutes; until {clock}"

@@ -1,0 +1,166 @@
+"""Becoming master and ceasing to be: the two sequences whose order was found by measurement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from appliance.core.takeover.actions import (
+    AddTunnelRoutes,
+    Announce,
+    AskRouter,
+    CallPeers,
+    CommitConnections,
+    DropVirtualAddresses,
+    HoldForward,
+    MuteTunnels,
+    ReAddPeers,
+    ReadPeers,
+    SetEndpoints,
+    UnmuteTunnels,
+)
+from appliance.core.takeover.box import Box
+from appliance.core.takeover.calls import Calls
+from appliance.core.takeover.events import MASTER
+from appliance.core.takeover.hello import ACTIVE
+from appliance.core.takeover.report import Phases
+
+
+def promote(box: Box, why: str, again: bool = False) -> None:
+    """Takes the role, above every epoch that is known. `again`: VRRP did not move, so keepalived announces nothing."""
+    if not box.muted:
+        mute(box, why)
+    partner = box.partner.hello
+    if partner and partner.role == ACTIVE and not partner.handing_over and not again:
+        box.losses.partner_lost(partner.epoch, box.now)
+    box.epoch = max(box.epoch, box.partner.epoch) + 1
+    box.table.restamp(box.epoch, box.peers)
+    box.muted = False
+    box.yielding_at = box.orphan_until = None
+    box.master_at, box.began = box.now, box.floor.wall(box.now)
+    box.became(why)
+    box.phases = Phases(told=box.began)
+    box.tell()
+
+    # The commit runs while the handshakes are under way: forwarded packets wait for it, ours do not.
+    box.hold_until = box.now + box.timers.hold
+    box.do(HoldForward(True), CommitConnections())
+    lately = box.table.lately(box.peers, box.now)
+    active = set(lately)
+    box.calls = Calls(box.timers, box.calls.round_trip)
+    box.calls.add(box.peers[name] for name in lately)
+    box.calls.add((peer for name, peer in box.peers.items() if name not in active and peer.keepalive), quiet=True)
+    box.set_keepalives(dict.fromkeys(box.calls.first(box.now), box.timers.call_keepalive))
+    box.do(UnmuteTunnels(), AddTunnelRoutes(), AskRouter())
+    if again:
+        box.do(Announce())
+    proceed(box)
+    read_soon(box)
+
+
+def mute(box: Box, why: str) -> None:
+    """Always the first thing that is done about a lost role, and harmless when there was none."""
+    box.do(MuteTunnels())
+    was, box.muted = not box.muted, True
+    box.master_at = box.began = box.read_at = box.suspect_until = None
+    box.torn = False
+    if was:
+        box.became(why)
+        box.tell()
+    release(box)
+    box.calls = Calls(box.timers, box.calls.round_trip)
+    # The next link up is to start only the handshakes that are meant.
+    box.set_keepalives(dict.fromkeys(sorted(box.raised & box.peers.keys()), 0))
+
+
+def yield_role(box: Box, why: str) -> None:
+    """VRRP says MASTER, the partner is it: nothing is sent until one of the two changes."""
+    mute(box, why)
+    box.yielding_at = box.now
+
+
+def adopt(box: Box, epoch: int) -> None:
+    """A supervisor that was killed finds its box at work as master: nothing is touched."""
+    box.muted = False
+    box.epoch = max(epoch, 1)
+    box.table.version = (box.epoch, 0)
+    box.raised = {name for name, peer in box.peers.items() if peer.keepalive}
+    box.master_at, box.began = box.now, box.floor.wall(box.now)
+    box.became("its supervisor was started again")
+    read_soon(box)
+
+
+def end_orphan(box: Box, why: str) -> None:
+    """keepalived is dead, and the time without it is over."""
+    box.losses.lost(box.now)
+    box.orphan_until = None
+    mute(box, why)
+    box.do(DropVirtualAddresses())
+    if box.restart_at is None and box.alive_at is None:
+        box.restart_at = box.now + box.restart_after
+
+
+def release(box: Box) -> None:
+    if box.hold_until is not None:
+        box.hold_until = None
+        box.do(HoldForward(False))
+
+
+def proceed(box: Box) -> None:
+    """Calls whoever is due."""
+    due = box.calls.due(box.now)
+    seconds = box.timers.call_keepalive
+    if due.again:
+        box.do(ReAddPeers(due.again, seconds))
+    if due.calls:
+        box.do(CallPeers(due.calls, seconds))
+    box.raised.update(due.calls)
+    configured = {name: box.peers[name].keepalive for name in (*due.quiet, *due.given_up)}
+    box.set_keepalives(configured)
+
+
+def answered(box: Box, names: list[str]) -> None:
+    """These peers have a new handshake."""
+    waited = [name for name in names if box.calls.answer(name, box.now)]
+    if not waited or box.phases is None or box.master_at is None:
+        return
+    # The call's keepalive has done its work.
+    configured = {name: box.peers[name].keepalive for name in waited if name in box.peers}
+    box.set_keepalives({n: seconds for n, seconds in configured.items() if seconds != box.timers.call_keepalive})
+    took = box.now - box.master_at
+    first = box.phases.first_handshake
+    box.phases = replace(box.phases, first_handshake=took if first is None else first, last_active_back=took)
+
+
+def engine_started(box: Box, tunnel: str) -> None:
+    """The tunnel's sessions are gone: its peers are called like after a takeover, the others are left alone."""
+    peers = {name: peer for name, peer in box.peers.items() if peer.tunnel == tunnel}
+    if box.muted:
+        box.do(MuteTunnels())
+    if endpoints := box.table.endpoints(peers):
+        box.do(SetEndpoints(endpoints))
+    if box.muted:
+        box.set_keepalives(dict.fromkeys(peers, 0))
+        return
+    lately = box.table.lately(peers, box.now)
+    active = set(lately)
+    box.calls.add(peers[name] for name in lately)
+    box.calls.add((peer for name, peer in peers.items() if name not in active and peer.keepalive), quiet=True)
+
+
+def read_soon(box: Box) -> None:
+    """When the engines are to be read next; more often while answers are awaited."""
+    timers, count = box.timers, len(box.peers)
+    if box.calls.called:
+        box.read_at = box.now + max(timers.read_calling, timers.read_per_peer * count / 10)
+    else:
+        box.read_at = box.now + max(timers.read, timers.read_per_peer * count)
+
+
+def read_due(box: Box) -> None:
+    if box.read_at is not None and box.read_at <= box.now:
+        box.do(ReadPeers())
+        read_soon(box)
+
+
+def is_elected(box: Box) -> bool:
+    return box.vrrp == MASTER

@@ -1,0 +1,84 @@
+"""Every number of the takeover in one place; tests and labs may pass others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appliance.core.state import KERNEL, USERSPACE
+
+
+def _windows() -> dict[str, int]:
+    # Above these the answers put the receiving engine into cookie mode, and they come 5 s later. Measured.
+    return {USERSPACE: 64, KERNEL: 256}
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Seconds, unless it says otherwise."""
+
+    # Between the boxes.
+    hello: float = 0.2
+    hurry: float = 0.05
+    """Instead of `hello`, while the partner still lacks endpoints."""
+    chunk: int = 100
+    """Endpoints in one hello: about 11 kB of JSON."""
+    gone: float = 1.0
+    """A partner that was silent for so long is not there: five hellos."""
+    boot: float = 1.5
+    """How long a box that starts waits for what its partner knows."""
+    answer: float = 0.3
+    """How long a master that suspects another one waits for the partner's answer."""
+    overlap: float = 0.5
+    """Two masters for longer than this, and some peers have their session with the other one."""
+
+    # keepalived.
+    orphan: float = 2.0
+    """How long a master goes on without keepalived."""
+    restart: float = 0.2
+    restart_most: float = 10.0
+    """keepalived is started again after `restart`, doubling up to this while it dies within `restart_calm`."""
+    restart_calm: float = 60.0
+    park: float = 1.0
+    """keepalived says MASTER, the partner is it by a higher epoch: after this keepalived is stopped."""
+    probe: float = 60.0
+    probe_most: float = 600.0
+    """After so long it is started again, to see whether the boxes hear each other's adverts; doubling."""
+    probe_calm: float = 5.0
+    handover: float = 5.0
+
+    # Connections.
+    hold: float = 0.5
+    """Forwarding waits for the commit of the connection table no longer than this."""
+    connections: float = 10.0
+    """How long a standby waits for the connection table before it counts as ready without."""
+
+    # Calling the peers.
+    first: int = 50
+    """Peers whose handshakes start with the unmuting itself."""
+    call_keepalive: int = 25
+    patience: float = 0.4
+    """A peer is called again when it did not answer within this, or within two round trips; doubling."""
+    patience_most: float = 2.0
+    tries: int = 4
+    lately: float = 180.0
+    """A peer without data or handshake for this long has no session (REJECT_AFTER_TIME), and is not called."""
+    windows: dict[str, int] = field(default_factory=_windows)
+    """By engine: handshakes of one tunnel that may be under way."""
+
+    # Reading the engines.
+    read: float = 0.2
+    read_calling: float = 0.03
+    read_per_peer: float = 0.001
+    """No more often than this many seconds for each peer, a tenth of it while calling: reading costs."""
+    restamp: float = 5.0
+    """A peer's activity is told to the partner in steps of this."""
+
+    # Flapping.
+    flaps: int = 3
+    flap_within: float = 600.0
+    flap_rest: float = 600.0
+
+    # The time floor.
+    floor_ahead: float = 720.0
+    floor_lead: float = 120.0
+    """The floor on disk is `floor_ahead` ahead when it is written, and written again when less than `floor_lead`."""
