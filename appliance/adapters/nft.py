@@ -75,6 +75,12 @@ class Nft:
             f"delete {kind} {TABLE} {name}\n" for kind, name in sorted(surplus, key=lambda each: each[0] != "chain")
         )
 
+    def run(self, text: str) -> None:
+        """Runs commands that concern another table than ours. Raises Refused."""
+        code, _, error = self.nft.cmd(text)
+        if code:
+            raise Refused(f"nft refused: {_first(error)}")
+
     def counters(self) -> dict[str, int]:
         """Packets of our named counters, by name."""
         self.nft.set_stateless_output(False)

@@ -82,6 +82,10 @@ class RtNetlink:
             )
         return found
 
+    def link(self, device: str) -> ObservedLink | None:
+        """One interface; quicker than all."""
+        return self.links().get(device)
+
     def routes(self) -> tuple[frozenset[Route], tuple[DefaultRoute, ...]]:
         """Our routes of all tables, and the default routes of the main table that are not ours."""
         names = dict(socket.if_nameindex())

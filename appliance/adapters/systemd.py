@@ -44,6 +44,11 @@ def running(unit: str) -> bool:
     return state in ("active", "activating", "reloading")
 
 
+def main_pid(unit: str) -> int:
+    """The unit's main process, 0 when it does not run."""
+    return int(_run("systemctl", "show", "--property=MainPID", "--value", unit).strip() or "0")
+
+
 def reload_networkd(devices: tuple[str, ...]) -> None:
     """networkd sets up again the links whose file changed, and `devices` in any case."""
     _run("networkctl", "reload")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from appliance.core.services import SERVICES
 from appliance.core.values import (
     NAME,
+    AdvertSeconds,
     Device,
     HostAddress,
     InterfaceAddress,
@@ -92,7 +93,9 @@ class Interface(Model):
 
     device: Device = Field(description="The network device, as the kernel names it.")
     address: Annotated[list[UplinkAddress], BeforeValidator(one_or_more)] = Field(
-        description="Static addresses with prefix length; `dhcp` for DHCPv4; `ra` for IPv6 router advertisements."
+        default=[],
+        description="Static addresses with prefix length; `dhcp` for DHCPv4; `ra` for IPv6 router advertisements. "
+        "Absent only where failover.virtual_addresses names the one address that there is.",
     )
     gateway: HostAddresses = Field(default=[], description="The next router towards the internet, one per IP version.")
     mtu: Mtu | None = Field(default=None, description="The MTU of the device; left as it is when not written.")
@@ -119,6 +122,12 @@ class Failover(Model):
     prefer: Name | None = Field(default=None, description="The box that is master when both are well.")
     virtual_addresses: dict[Name, Addresses] = Field(description="By interface: the addresses that move.")
     pair_link: Name = Field(description="The interface over which the two boxes keep each other's state.")
+    advert_seconds: AdvertSeconds = Field(
+        default=0.1, description="How often the master says that it lives; three times unheard, the other takes over."
+    )
+    virtual_router_id: Annotated[int, BeforeValidator(integer(1, 255, "a VRRP router ID")), Field(ge=1, le=255)] = (
+        Field(default=51, description="The pair's VRRP number; another one for each pair that shares a network.")
+    )
 
 
 class Peer(Model):

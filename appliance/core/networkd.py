@@ -6,6 +6,7 @@ networkd keeps the addresses of physical interfaces, static or by DHCP and route
 from __future__ import annotations
 
 from appliance.core.model import Box, Config, Interface
+from appliance.core.values import Interface as InterfaceAddress
 
 NETWORK_FOLDER = "/run/systemd/network"
 RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
@@ -30,7 +31,7 @@ def network_file(config: Config, box: Box, name: str) -> str:
         ("Match", [("Name", interface.device)]),
         ("Link", [("MTUBytes", interface.mtu)] if interface.mtu else []),
         ("Network", _network(config, box, name)),
-        *_routes(box, name),
+        *_routes(config, box, name),
         *_dynamic(box, name),
         *_announced(config, box, name),
     ]
@@ -43,6 +44,10 @@ def network_file(config: Config, box: Box, name: str) -> str:
 
 def _static(interface: Interface) -> list[str]:
     return [str(address) for address in interface.address if not isinstance(address, str)]
+
+
+def _moving(config: Config, name: str) -> list[InterfaceAddress]:
+    return config.failover.virtual_addresses.get(name, []) if config.failover else []
 
 
 def _network(config: Config, box: Box, name: str) -> list[tuple[str, object]]:
@@ -59,6 +64,9 @@ def _network(config: Config, box: Box, name: str) -> list[tuple[str, object]]:
     entries.append(("IPv6AcceptRA", "yes" if ra else "no"))
     entries.append(("LLMNR", "no"))
     entries.append(("MulticastDNS", "no"))
+    if _moving(config, name):
+        # Addresses that keepalived added survive a start of networkd (systemd.network(5); v243 has it for this).
+        entries.append(("KeepConfiguration", "static"))
     if interface.delegated_from:
         entries.append(("DHCPPrefixDelegation", "yes"))
     if config.announces(interface):
@@ -66,24 +74,29 @@ def _network(config: Config, box: Box, name: str) -> list[tuple[str, object]]:
     return entries
 
 
-def _metric(box: Box, name: str) -> int:
+def uplink_metric(box: Box, name: str) -> int:
     """Uplinks are preferred in the order of the file."""
     uplinks = [each for each, interface in box.interfaces.items() if interface.is_uplink]
     return 100 + 10 * uplinks.index(name)
 
 
-def _routes(box: Box, name: str) -> list[Section]:
+def _routes(config: Config, box: Box, name: str) -> list[Section]:
+    """A gateway in whose IP version only a moving address is here comes and goes with that address (keepalived)."""
     interface = box.interfaces[name]
-    return [("Route", [("Gateway", gateway), ("Metric", _metric(box, name))]) for gateway in interface.gateway]
+    own = {address.version for address in interface.address if not isinstance(address, str)}
+    moving = {address.version for address in _moving(config, name)} - own
+    gateways = [gateway for gateway in interface.gateway if gateway.version not in moving]
+    return [("Route", [("Gateway", gateway), ("Metric", uplink_metric(box, name))]) for gateway in gateways]
 
 
 def _dynamic(box: Box, name: str) -> list[Section]:
     interface = box.interfaces[name]
     sections: list[Section] = []
     if "dhcp" in interface.address:
-        sections.append(("DHCPv4", [("RouteMetric", _metric(box, name)), ("UseMTU", "yes"), ("UseHostname", "no")]))
+        metric = uplink_metric(box, name)
+        sections.append(("DHCPv4", [("RouteMetric", metric), ("UseMTU", "yes"), ("UseHostname", "no")]))
     if "ra" in interface.address:
-        sections.append(("IPv6AcceptRA", [("RouteMetric", _metric(box, name)), ("UseMTU", "yes")]))
+        sections.append(("IPv6AcceptRA", [("RouteMetric", uplink_metric(box, name)), ("UseMTU", "yes")]))
         wants_prefix = any(each.delegated_from == name for each in box.interfaces.values())
         # Some providers delegate a prefix without a managed flag in their advertisements: ask anyway.
         entries = [("WithoutRA", "solicit"), ("UseDelegatedPrefix", "yes")] if wants_prefix else []
@@ -103,8 +116,11 @@ def _announced(config: Config, box: Box, name: str) -> list[Section]:
 
 def resolved_file(config: Config, box: Box) -> str:
     """resolved's drop-in: which servers are asked, and that the LAN may ask this box."""
-    inside = [interface for interface in box.interfaces.values() if not interface.is_uplink]
-    listeners = [address.split("/")[0] for interface in inside for address in _static(interface)]
+    inside = {name: interface for name, interface in box.interfaces.items() if not interface.is_uplink}
+    # Addresses that move are listened at before they are here (resolved binds them freely, resolved-dns-stub.c).
+    moving = {name: [str(one) for one in _moving(config, name) if not one.is_link_local] for name in inside}
+    found = [address for name, interface in inside.items() for address in (*_static(interface), *moving[name])]
+    listeners = list(dict.fromkeys(address.split("/")[0] for address in found))
     servers = " ".join(str(address) for address in config.dns)
     lines = [
         _HEADER,

@@ -6,10 +6,14 @@ plan sets it only in the three cases that `_endpoint` names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from appliance.core.state import Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, ObservedPeer
 from appliance.core.steps import PeerChange, SetPeers
+
+CALL_SECONDS = 25
+"""Any keepalive makes an engine call a peer that it has no session with; this one is everybody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ def change(
     observed: Observed,
     previous: Desired | None,
     moved: dict[str, str],
+    seen: Mapping[str, str],
 ) -> Change:
     """Compares the peers that `tunnel` should have with those that its engine has (`state` None: there is none yet)."""
     present = state.peers if state else {}
@@ -47,6 +52,8 @@ def change(
         wanted.add(peer.public_key)
         now = present.get(peer.public_key)
         endpoint = _endpoint(peer, now, observed, before.get(peer.name, peer.endpoint), moved.get(peer.name))
+        if now is None and endpoint is None and peer.name in seen:
+            endpoint = seen[peer.name]
         found = _new(peer, endpoint) if now is None else _difference(peer, now, endpoint, observed.secrets)
         if found:
             changes.append(found)
@@ -120,8 +127,15 @@ def _new(peer: DesiredPeer, endpoint: str | None) -> PeerChange:
         allowed_ips=peer.allowed_ips,
         preshared_key=peer.preshared_key,
         endpoint=endpoint,
-        keepalive=peer.keepalive or None,
+        # Where a lost engine's peer was last seen it is called at once: it would go on for 15 s with a session that
+        # nobody has any more. The next look sets the keepalive back.
+        keepalive=(CALL_SECONDS if endpoint and not peer.endpoint else 0) or _keepalive(peer, endpoint) or None,
     )
+
+
+def _keepalive(peer: DesiredPeer, endpoint: str | None) -> int:
+    """None before the endpoint is known: an engine that cannot send its first call waits 5 s before the next."""
+    return peer.keepalive if endpoint or not peer.endpoint else 0
 
 
 def _difference(
@@ -131,6 +145,7 @@ def _difference(
     added = tuple(sorted(wanted - now.allowed_ips))
     surplus = bool(now.allowed_ips - wanted)
     key = secrets[peer.preshared_key] if peer.preshared_key else ""
+    keepalive = _keepalive(peer, endpoint or now.endpoint)
     found = PeerChange(
         peer.name,
         peer.public_key,
@@ -138,7 +153,7 @@ def _difference(
         replace=surplus,
         preshared_key=(peer.preshared_key or "") if key != now.preshared_key else None,
         endpoint=endpoint,
-        keepalive=peer.keepalive if peer.keepalive != now.keepalive else None,
+        keepalive=keepalive if keepalive != now.keepalive else None,
     )
     same = (found.allowed_ips, found.preshared_key, found.endpoint, found.keepalive) == (None, None, None, None)
     return None if same else found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from appliance.core import peers
@@ -14,6 +15,7 @@ from appliance.core.state import (
     USERSPACE,
     Desired,
     DesiredTunnel,
+    Grant,
     Observed,
     ObservedLink,
     Route,
@@ -72,13 +74,15 @@ def plan(
     observed: Observed,
     previous: Desired | None = None,
     moved: Mapping[str, str] | None = None,
+    seen: Mapping[str, str] | None = None,
 ) -> Plan:
     """The way from `observed` to `desired`.
 
     `previous` is what this box was told before: an endpoint is set again only where its text differs from it.
-    `moved` maps peers (TUNNEL.PEER) to the endpoint that they were just found to have moved to.
+    `moved` maps peers (TUNNEL.PEER) to the endpoint that they were just found to have moved to, `seen` to the one where
+    they were lately: a new engine is told of it.
     """
-    made = _Planner(desired, observed, previous, dict(moved or {}))
+    made = _Planner(desired, observed, previous, dict(moved or {}), seen or {})
     made.firewall()
     made.files()
     made.removals()
@@ -128,11 +132,19 @@ def tunnel_mtu(tunnel: DesiredTunnel, desired: Desired, observed: Observed) -> i
 class _Planner:
     """Collects the steps of one plan; each method is one paragraph of the order that docs/DESIGN.md gives."""
 
-    def __init__(self, desired: Desired, observed: Observed, previous: Desired | None, moved: dict[str, str]) -> None:
+    def __init__(
+        self,
+        desired: Desired,
+        observed: Observed,
+        previous: Desired | None,
+        moved: dict[str, str],
+        seen: Mapping[str, str],
+    ) -> None:
         self.desired = desired
         self.observed = observed
         self.previous = previous
         self.moved = moved
+        self.seen = seen
         self.planned: list[Planned] = []
         self.disturbs: list[str] = []
         self.warnings: list[str] = list(desired.notes)
@@ -146,13 +158,12 @@ class _Planner:
         ruleset = self.desired.ruleset
         present = all(device in self.observed.links for device in ruleset.offload_devices)
         text = ruleset.offload if self.observed.flow_offload and present and ruleset.offload else ruleset.plain
-        kept = set(self.desired.grants)
         if self.observed.ruleset != text:
             self.add(LoadRuleset(text), LoadRuleset(self.observed.ruleset))
-        revoked = tuple(grant for grant in self.previous.grants if grant not in kept) if self.previous else ()
+        revoked = _revoked(self.previous, self.desired) if self.previous else ()
         if revoked:
             self.add(ForgetConnections(revoked))
-            self.disturbs.append(f"connections that {len(revoked)} rules allowed end")
+            self.disturbs.append("connections that are no longer allowed end")
 
     def files(self) -> None:
         wanted, present = self.desired.files, self.observed.files
@@ -246,7 +257,7 @@ class _Planner:
                 self.disturbs.append(
                     f"{tunnel.name}: {len(state.peers)} peers must reach it anew (key or port changed)"
                 )
-        change = peers.change(tunnel, engine, state, self.observed, self.previous, self.moved)
+        change = peers.change(tunnel, engine, state, self.observed, self.previous, self.moved, self.seen)
         self.warnings += change.warnings
         if change.step:
             self.add(change.step, *((change.undo,) if change.undo else ()))
@@ -325,6 +336,23 @@ class _Planner:
             now = self.observed.sysctls.get(key)
             if now is not None and now != value:
                 self.add(SetSysctl(key, value), SetSysctl(key, now))
+
+
+def _revoked(before: Desired, after: Desired) -> tuple[Grant, ...]:
+    """What was allowed and no longer is, by single networks: a rule that lost one network of many ends that one's."""
+    gone = set(before.grants) - set(after.grants)
+    if not gone:
+        return ()
+    still = {single for grant in set(after.grants) - set(before.grants) for single in _singles(grant)}
+    found = {single for grant in gone for single in _singles(grant)} - still
+    return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports)))
+
+
+def _singles(grant: Grant) -> Iterator[Grant]:
+    sources: list[tuple[str, ...]] = [(source,) for source in grant.sources] or [()]
+    destinations: list[tuple[str, ...]] = [(destination,) for destination in grant.destinations] or [()]
+    for source, destination in product(sources, destinations):
+        yield Grant(source, destination, grant.ports)
 
 
 def _route_order(route: Route) -> tuple[int, str, str]:

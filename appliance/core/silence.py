@@ -15,11 +15,15 @@ AGAIN_SECONDS = 15.0
 BUSY_SECONDS = 2.5
 """While packets flow a look so often shows when they stopped to be answered; without traffic nobody need look."""
 
+KEEPALIVE_BYTES = 32
+"""A transport message without content (whitepaper, section 5.4.6)."""
+
 
 @dataclass(slots=True)
 class _Track:
     received: int
     sent: int
+    at: float
     unanswered_since: float | None = None
     reported: float = float("-inf")
 
@@ -31,26 +35,28 @@ class Silence:
         self.tracks: dict[str, _Track] = {}
         self.busy = False
 
-    def update(self, readings: Iterable[tuple[str, int, int]], now: float) -> list[str]:
-        """`readings` are (peer, bytes received, bytes sent), `now` in seconds of a clock that only rises.
+    def update(self, readings: Iterable[tuple[str, int, int, int]], now: float) -> list[str]:
+        """`readings` are (peer, bytes received, bytes sent, keepalive in seconds or 0), `now` in seconds of a clock
+        that only rises. Nobody answers a keepalive, so what may be keepalives alone does not count as sent.
 
         Returns the peers that are silent now and were not reported in the last AGAIN_SECONDS.
         """
         silent = []
         seen = set()
         self.busy = False
-        for name, received, sent in readings:
+        for name, received, sent, keepalive in readings:
             seen.add(name)
             track = self.tracks.get(name)
             if track is None or received < track.received:
-                self.tracks[name] = _Track(received, sent, None if received else now if sent else None)
+                self.tracks[name] = _Track(received, sent, now, None if received else now if sent else None)
                 continue
-            self.busy = self.busy or received > track.received or sent > track.sent
+            spoken = sent - track.sent > _keepalives(now - track.at, keepalive)
+            self.busy = self.busy or received > track.received or spoken
             if received > track.received:
                 track.unanswered_since = None
-            elif sent > track.sent and track.unanswered_since is None:
+            elif spoken and track.unanswered_since is None:
                 track.unanswered_since = now
-            track.received, track.sent = received, sent
+            track.received, track.sent, track.at = received, sent, now
             since = track.unanswered_since
             if since is not None and now - since >= SILENT_SECONDS and now - track.reported >= AGAIN_SECONDS:
                 track.reported = now
@@ -70,3 +76,8 @@ class Silence:
         if self.busy:
             waits.append(BUSY_SECONDS)
         return max(min(waits), 0.0) if waits else None
+
+
+def _keepalives(seconds: float, interval: int) -> float:
+    """The bytes that keepalives alone may have taken; one of them is sent unasked, after data that came in."""
+    return KEEPALIVE_BYTES * (1 + (1 + seconds / interval if interval else 0))

@@ -66,7 +66,10 @@ class DesiredPeer:
 
 @dataclass(frozen=True, slots=True)
 class DesiredTunnel:
-    """A WireGuard interface. `mtu` None: from the uplink; `listen_port` 0: any; `mark` 0: none."""
+    """A WireGuard interface. `mtu` None: from the uplink; `listen_port` 0: any; `mark` 0: none.
+
+    `moves`: in a pair it is the master's alone; the pair link itself is not.
+    """
 
     name: str
     engine: str
@@ -75,6 +78,7 @@ class DesiredTunnel:
     listen_port: int = 0
     mtu: int | None = None
     mark: int = 0
+    moves: bool = True
 
     @property
     def device(self) -> str:
@@ -129,6 +133,35 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class VirtualAddress:
+    """An address that moves between the boxes, ADDRESS/LENGTH; keepalived sets and removes it."""
+
+    device: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """An uplink's next router, which must learn where the virtual address is now."""
+
+    device: str
+    virtual: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """This box as one of two. `own` and `partner_address` are the ends of the pair link."""
+
+    partner: str
+    preferred: bool
+    own: str
+    partner_address: str
+    virtual_addresses: tuple[VirtualAddress, ...]
+    routers: tuple[Router, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that one box should be."""
 
@@ -144,6 +177,7 @@ class Desired:
     sysctls: dict[str, str]
     ruleset: Ruleset
     grants: tuple[Grant, ...] = ()
+    pair: Pair | None = None
     notes: tuple[str, ...] = ()
 
 

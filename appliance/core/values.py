@@ -244,6 +244,22 @@ def integer(low: int, high: int, what: str) -> Callable[[Any], Any]:
     return check
 
 
+def hundredths(low: float, high: float, what: str) -> Callable[[Any], float]:
+    """A number from `low` to `high` with at most two decimals; `what` names the thing and its unit."""
+
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            what_stands = "nothing stands here" if value is None else f"{shown(value)} is not a number"
+            raise bad(f"{what_stands}; write {what}, {low} to {high}")
+        if not low <= value <= high:
+            raise bad(f"{value} is out of range; write {what}, {low} to {high}")
+        if round(value, 2) != value:
+            raise bad(f"{value} is finer than VRRP can say; write hundredths of a second, such as {value:.2f}")
+        return float(value)
+
+    return check
+
+
 def one_or_more(value: Any) -> Any:
     """`address: X` and `address: [X, Y]` are both well understood by people; the model holds lists."""
     if isinstance(value, list):
@@ -299,3 +315,8 @@ PortRange = Annotated[Ports, BeforeValidator(_ports), _AS_TEXT, _schema("tcp/POR
 OnePort = Annotated[Ports, BeforeValidator(_port), _AS_TEXT, _schema("tcp/PORT or udp/PORT")]
 PortNumber = Annotated[int, BeforeValidator(integer(1, 65535, "a port")), Field(ge=1, le=65535)]
 Mtu = Annotated[int, BeforeValidator(integer(576, 9216, "an MTU in bytes")), Field(ge=576, le=9216)]
+AdvertSeconds = Annotated[
+    float,
+    BeforeValidator(hundredths(0.02, 1, "seconds")),
+    WithJsonSchema({"type": "number", "minimum": 0.02, "maximum": 1}),
+]

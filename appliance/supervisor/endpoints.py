@@ -69,7 +69,7 @@ class Endpoints:
             device = devices.get(f"wg-{name.partition('.')[0]}")
             state = device.peers.get(peer.public_key) if device else None
             if state:
-                readings.append((name, state.received, state.sent))
+                readings.append((name, state.received, state.sent, state.keepalive))
         for name in self.silence.update(readings, time.monotonic()):
             peer = self.named[name]
             state = devices[f"wg-{name.partition('.')[0]}"].peers[peer.public_key]

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 
 from appliance.adapters.errors import Refused
 from appliance.core.plan import Plan, Planned, plan
-from appliance.core.state import Desired, Observed
+from appliance.core.state import Desired, Observed, ObservedDevice
 from appliance.core.steps import ReloadNetworkd, Step
 from appliance.shell.machine import Machine
 
 log = logging.getLogger("appliance.keeper")
 
 SETTLE_SECONDS = 10.0
+SEEN_SECONDS = 180.0
+"""A session ends so long after its handshake (REJECT_AFTER_TIME); a peer that has none is not called."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """After a repair that did not go through; only while something is amiss."""
 
@@ -38,9 +40,23 @@ class Keeper:
     attempts: int = 0
     repaired: int = 0
     waited_for: ReloadNetworkd | None = None
+    seen: dict[str, str] = field(default_factory=dict)
 
     def observe(self) -> Observed:
         return self.machine.observe(self.resolved())
+
+    def remember(self, devices: dict[str, ObservedDevice]) -> None:
+        """Keeps in mind where each peer was lately. Only a dead engine is ever replaced from it, since the living one
+        can be asked."""
+        since = time.time() - SEEN_SECONDS
+        for tunnel in self.desired.tunnels if self.desired else ():
+            state = devices.get(tunnel.device)
+            for peer in tunnel.peers if state else ():
+                now = state.peers.get(peer.public_key) if state else None
+                if now and now.endpoint and now.last_handshake > since:
+                    self.seen[peer.name] = now.endpoint
+                elif now:
+                    self.seen.pop(peer.name, None)
 
     def plan(self, desired: Desired) -> Plan:
         """What it would take to get to `desired` from here."""
@@ -58,7 +74,7 @@ class Keeper:
     def _repair(self, desired: Desired, moved: dict[str, str]) -> float | None:
         start = time.monotonic()
         try:
-            todo = plan(desired, self.observe(), desired, moved)
+            todo = plan(desired, self.observe(), desired, moved, self.seen)
         except (Refused, OSError) as error:
             self.failures = (str(error),)
             return self._retry()

@@ -101,7 +101,7 @@ class Supervisor:
             self.retry = asyncio.get_running_loop().call_later(again, self.wake.set)
 
     async def _beat(self) -> None:
-        """The only clock: feeds systemd's watchdog, and looks at peers whose endpoint is a name."""
+        """The only clock: feeds systemd's watchdog, notes where peers are, and looks after those that have a name."""
         microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
         # A quarter of it: a peer that moved is noticed within a beat and ten seconds, and is followed in under 20.
         seconds = microseconds / 4e6 if microseconds else 5.0
@@ -110,9 +110,11 @@ class Supervisor:
             due = self.endpoints.due()
             await asyncio.sleep(seconds if due is None else min(seconds, due + 0.5))
             daemon.notify("WATCHDOG=1")
-            if self.endpoints.watching:
-                with contextlib.suppress(Refused, OSError):
-                    self.endpoints.tick(self.machine.devices(self.machine.netlink.links()))
+            with contextlib.suppress(Refused, OSError):
+                devices = self.machine.devices(self.machine.netlink.links())
+                self.keeper.remember(devices)
+                if self.endpoints.watching:
+                    self.endpoints.tick(devices)
 
     # -- the configuration --------------------------------------------------------------------------------------------
 

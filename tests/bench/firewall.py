@@ -144,7 +144,7 @@ def measure(bench: Bench) -> None:
 
 
 def _alternate(gates: dict[int, Gate], run: Callable[[Gate], float]) -> dict[int, list[float]]:
-    """Runs of each gate in turn, so that what else the machine does meets all of them, after a first that does not count."""
+    """Runs of each gate in turn, so that other load meets all of them; the first round does not count."""
     found: dict[int, list[float]] = {size: [] for size in gates}
     for gate in gates.values():
         run(gate)

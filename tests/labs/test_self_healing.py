@@ -62,8 +62,26 @@ def test_engine_killed_under_load(office: Office) -> None:
         took = time.monotonic() - started
         probe.flowing(timeout=15, packets=50)
         print(f"engine killed: configuration back after {took * 1000:.0f} ms (asked every 100 ms); {probe.report}")
-    assert repaired_in_ms(office.zurich)[-1] < 1000
+    assert max(repaired_in_ms(office.zurich)) < 1000
     assert peer_state(office.zurich, "office.geneva")["state"] == "up"
+
+
+def test_engine_killed_and_a_roaming_laptop(office: Office) -> None:
+    """Where the laptop was, only the dead engine knew; it is called there at once instead of waiting for it 15 s."""
+    with Probe(office.laptop, office.host, OFFICE_HOST) as probe:
+        probe.flowing(packets=50)
+        # The supervisor notes where peers are with each beat of its watchdog, 5 s.
+        wait_for(
+            lambda: peer_state(office.zurich, "office.alice")["handshake_age_seconds"] > 6, 20, "a beat has passed"
+        )
+        before = engine_pid(office.zurich)
+        office.zurich.run("kill", "-9", str(before))
+        wait_for(lambda: engine_pid(office.zurich) not in (0, before), 10, "the engine runs again")
+        probe.flowing(timeout=15, packets=50)
+    print(f"engine killed: {probe.report}")
+    assert probe.report.longest_gap_ms < 5000
+    in_order(office.zurich)
+    assert peer_state(office.zurich, "office.alice")["keepalive_seconds"] == 0
 
 
 def test_tunnel_interface_deleted_by_hand(office: Office) -> None:
@@ -107,11 +125,14 @@ def test_address_route_and_forwarding_removed_by_hand(office: Office) -> None:
 def test_table_changed_by_hand(office: Office, command: str) -> None:
     """Whatever somebody does to our table, it is back at once; a table of theirs is left alone."""
     office.zurich.sh("nft add table inet theirs")
-    before = office.zurich.sh("nft -s list table inet appliance")
+
+    def table() -> list[str]:
+        """In any order: nft lists chains as they were made."""
+        return sorted(office.zurich.sh("nft -s list table inet appliance", check=False).splitlines())
+
+    before = table()
     office.zurich.sh(command)
-    wait_for(
-        lambda: office.zurich.sh("nft -s list table inet appliance", check=False) == before, 5, "the table is as before"
-    )
+    wait_for(lambda: table() == before, 5, "the table is as before")
     in_order(office.zurich)
     assert repaired_in_ms(office.zurich)[-1] < 1000
     if "flush ruleset" not in command:

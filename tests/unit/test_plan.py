@@ -238,7 +238,7 @@ def test_an_endpoint_is_set_when_the_file_says_another() -> None:
 
 
 def test_an_endpoint_is_set_when_there_is_none_and_the_name_is_known() -> None:
-    without = with_peer(RUNNING, "KEY-GENEVA", endpoint=None)
+    without = with_peer(RUNNING, "KEY-GENEVA", endpoint=None, keepalive=0)
     assert peer_changes(DESIRED, without).changes[0].endpoint == "198.51.100.7:51820"
     assert not plan(DESIRED, replace(without, resolved={}), DESIRED)
 
@@ -350,3 +350,32 @@ def test_an_mtu_that_changed_is_set_on_the_running_tunnel() -> None:
     found = plan(DESIRED, replace(RUNNING, links=smaller), DESIRED)
     assert found.steps == (SetLink("wg-office", 1432),)
     assert found.planned[0].undo == (SetLink("wg-office", 1440),)
+
+
+def test_keepalives_wait_for_the_endpoint() -> None:
+    """An engine that cannot send its first call waits 5 s before the next: no keepalive before the name is known."""
+    found = plan(DESIRED, replace(NOTHING, resolved={}))
+    step = next(step for step in found.steps if isinstance(step, SetPeers))
+    assert [(change.endpoint, change.keepalive) for change in step.changes] == [(None, None), (None, None)]
+    waiting = with_peer(RUNNING, "KEY-GENEVA", endpoint=None, keepalive=0)
+    assert not plan(DESIRED, replace(waiting, resolved={}), DESIRED)
+    change = peer_changes(DESIRED, waiting).changes[0]
+    assert (change.endpoint, change.keepalive) == ("198.51.100.7:51820", 25)
+
+
+def test_a_new_engine_calls_the_peers_where_they_were_lately() -> None:
+    links = {**RUNNING.links, "wg-office": ObservedLink("wg-office", "tun", False, False, 1420)}
+    empty = replace(RUNNING, links=links, devices={"wg-office": ObservedDevice("", 0, 0, {})}, routes=frozenset())
+    seen = {"office.alice": "192.0.2.99:7"}
+    step = next(step for step in plan(DESIRED, empty, DESIRED, seen=seen).steps if isinstance(step, SetPeers))
+    assert (step.changes[0].endpoint, step.changes[0].keepalive) == ("192.0.2.99:7", 25)
+    called = with_peer(RUNNING, "KEY-ALICE", endpoint="192.0.2.99:7", keepalive=25)
+    change = peer_changes(DESIRED, called, seen=seen).changes[0]
+    assert (change.endpoint, change.keepalive) == (None, 0), "the call was made; the file says no keepalive"
+
+
+def test_of_a_rule_that_lost_one_network_only_that_ones_connections_end() -> None:
+    both = Grant(("10.20.0.2/32", "192.168.20.0/24"), ("192.168.10.0/24",), ())
+    one = replace(both, sources=("10.20.0.2/32",))
+    before, after = replace(DESIRED, grants=(both,)), replace(DESIRED, grants=(one,))
+    assert plan(after, RUNNING, before).steps == (ForgetConnections((replace(both, sources=("192.168.20.0/24",)),)),)

@@ -13,7 +13,7 @@ def run(readings: list[tuple[int, int]]) -> list[int]:
     return [
         beat
         for beat, (received, sent) in enumerate(readings)
-        if silence.update([("peer", received, sent)], beat * BEAT)
+        if silence.update([("peer", 100 * received, 100 * sent, 25)], beat * BEAT)
     ]
 
 
@@ -52,6 +52,15 @@ def test_a_new_engine_counts_from_nothing() -> None:
 
 def test_a_removed_peer_is_forgotten() -> None:
     silence = Silence()
-    silence.update([("peer", 10, 10)], 0)
+    silence.update([("peer", 10, 10, 0)], 0)
     silence.update([], 5)
     assert silence.tracks == {}
+
+
+def test_keepalives_alone_ask_for_no_answer() -> None:
+    """Nobody answers a keepalive: a healthy, idle peer that is sent one every 25 s is not silent."""
+    silence = Silence()
+    for beat in range(100):
+        sent = 1000 + 32 * (beat // 5)
+        assert silence.update([("peer", 500, sent, 25)], beat * BEAT) == []
+        assert silence.due(beat * BEAT) is None

@@ -16,7 +16,7 @@ from appliance.adapters.rtnetlink import RtNetlink
 from tests.lab import Lab, transfer, wait_for
 from tests.labs import engine_contract
 from tests.labs.engine_contract import CONTRACT
-from tests.labs.office import OFFICE_HOST, Office, in_order, peer_state, status
+from tests.labs.office import OFFICE_HOST, ZURICH, Office, in_order, peer_state, status
 from tests.labs.own_network import in_own_network
 
 # An emulated processor is some thirty times slower than a real one.
@@ -61,7 +61,7 @@ def test_an_office_through_the_kernels_wireguard(lab: Lab) -> None:
     wait_for(lambda: "wg-office" in office.zurich.sh("ip -o link"), PATIENCE, "the interface is back")
     in_order(office.zurich, PATIENCE)
     office.branch_host.ping(OFFICE_HOST, timeout=PATIENCE)
-    engine = (office.yaml("zurich").replace("    listen_port", "    engine: userspace\n    listen_port")).replace("{", "{{").replace("}", "}}")
-    assert "engine becomes userspace" in office.apply(office.zurich, engine)
+    bundled = ZURICH.replace("    listen_port", "    engine: userspace\n    listen_port")
+    assert "engine becomes userspace" in office.apply(office.zurich, bundled)
     assert status(office.zurich)["tunnels"][0]["engine"] == "userspace"
     office.branch_host.ping(OFFICE_HOST, timeout=PATIENCE)

@@ -82,10 +82,12 @@ def run_inside(folder: Path, arguments: Sequence[str], seconds: float) -> tuple[
             command += ["-virtfs", share]
         command += ["-virtfs", f"local,path={out},mount_tag=out,security_model=none"]
         with (folder / "console").open("wb") as console:
+            machine = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
             try:
-                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, timeout=seconds, check=False)
+                machine.wait(seconds)
             except subprocess.TimeoutExpired:
-                pass
+                machine.kill()
+                machine.wait()
     finally:
         subprocess.run(["umount", "--lazy", str(root)], check=True)
     said = (folder / "console").read_text(errors="replace")

@@ -6,6 +6,15 @@ from collections.abc import Sequence
 
 from appliance.core.firewall.text import chain, comment, elements, quoted
 from appliance.core.firewall.zones import Site, devices
+from appliance.core.pair.addresses import (
+    PAIR_DEVICE,
+    PAIR_PORT,
+    PROTOCOL_PORT,
+    STATE_PORT,
+    pair_addresses,
+    pair_endpoints,
+)
+from appliance.core.pair.instances import instances
 
 STATES = (
     f"ct state established,related accept{comment('answers, and ICMP errors about known connections')}",
@@ -22,6 +31,7 @@ def input_chains(site: Site, to_box: Sequence[str]) -> list[str]:
         *STATES,
         "meta l4proto vmap { icmp : jump icmp_to_box, ipv6-icmp : jump icmpv6_to_box }",
         *_tunnel_ports(site),
+        *_pair(site),
         *_address_clients(site),
     ]
     if site.lans:
@@ -46,6 +56,30 @@ def _tunnel_ports(site: Site) -> list[str]:
     lines = [f"{port}{comment(source)}" for port, source in ports.items()]
     physical = quoted(devices(site.interfaces.values()))
     return [f"iifname {physical} udp dport {elements(lines)} accept{comment('WireGuard')}"]
+
+
+def _pair(site: Site) -> list[str]:
+    """What the partner may say: VRRP on the networks where the two hear each other, from its own address there and
+    from no router (RFC 9568 section 5.1.1.3), the pair link's WireGuard, and all else inside that link."""
+    found = instances(site.config, site.box)
+    if not found:
+        return []
+    rules = []
+    for each in found:
+        header, limit = ("ip", "ttl") if each.version == 4 else ("ip6", "hoplimit")
+        vrrp = f"{header} saddr {each.partner} {header} {limit} 255 meta l4proto 112"
+        rules.append(f'iifname "{each.device}" {vrrp} accept{comment(f"VRRP of the partner, {each.name}")}')
+    endpoints = pair_endpoints(site.config, site.box)
+    if endpoints and site.config.failover:
+        own, partner = endpoints
+        header = "ip" if own.version == 4 else "ip6"
+        device = site.interfaces[site.config.failover.pair_link].device
+        link = f"{header} saddr {partner} {header} daddr {own} udp dport {PAIR_PORT}"
+        rules.append(f'iifname "{device}" {link} accept{comment("the pair link")}')
+    inside = f"ip6 saddr {pair_addresses(site.config, site.box)[1]} udp dport {{ {STATE_PORT}, {PROTOCOL_PORT} }}"
+    why = comment("the partner's connections, and its supervisor")
+    rules.append(f'iifname "{PAIR_DEVICE}" {inside} accept{why}')
+    return rules
 
 
 def _address_clients(site: Site) -> list[str]:

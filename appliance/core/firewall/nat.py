@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from appliance.core.firewall.pairs import Pair
-from appliance.core.firewall.text import chain, comment, elements, quoted
+from appliance.core.firewall.text import chain, comment, elements, one_or_set, quoted
 from appliance.core.firewall.zones import Site, Zone, devices
 from appliance.core.model import PortForward
+from appliance.core.pair.addresses import usable_address, virtual_addresses
 from appliance.core.values import Ports
 
 Arrival = tuple[str, int, Ports]
@@ -54,7 +55,9 @@ def nat_chains(site: Site) -> list[str]:
 
 
 def _port_forwards(site: Site) -> list[str]:
-    """`fib daddr . iif type local`: only what was sent to the uplink's own address, whatever it is"""
+    """`fib daddr . iif type local`: only what was sent to the uplink's own address, whatever it is.
+
+    In a pair, to the virtual address: what comes to a box's own would be answered by way of the partner."""
     maps: dict[tuple[str, int], list[str]] = {}
     for origin, forward, source in forwards(site):
         port = forward.to_port or forward.port.first
@@ -65,10 +68,13 @@ def _port_forwards(site: Site) -> list[str]:
     if not maps:
         return []
     rules = []
+    names = {interface.device: name for name, interface in site.interfaces.items()}
     for (device, version), lines in maps.items():
         family, header = ("ipv4", "ip") if version == 4 else ("ipv6", "ip6")
+        moving = [str(address.ip) for address in virtual_addresses(site.config, names[device], version)]
+        sent = f"{header} daddr {one_or_set(moving)}" if moving else "fib daddr . iif type local"
         rules.append(
-            f'iifname "{device}" meta nfproto {family} fib daddr . iif type local '
+            f'iifname "{device}" meta nfproto {family} {sent} '
             f"dnat {header} to meta l4proto . th dport map {elements(lines)}"
         )
     hook = "type nat hook prerouting priority dstnat; policy accept;"
@@ -77,7 +83,10 @@ def _port_forwards(site: Site) -> list[str]:
 
 def _masquerade(site: Site) -> list[str]:
     """IPv4 only, and only what is passed on: what the box itself sends has the right address already, and no
-    incoming interface."""
+    incoming interface.
+
+    In a pair the address that moves is named: `masquerade` takes the first address of the interface, a box's own, and
+    forgets its connections when an address goes (net/netfilter/nf_nat_masquerade.c)."""
     inside = [*devices(site.lans.values()), *site.tunnel_devices]
     rules = []
     for index, name in enumerate(site.config.firewall.masquerade):
@@ -86,7 +95,9 @@ def _masquerade(site: Site) -> list[str]:
         if zone and zone.device and sources:
             source = site.source("firewall", "masquerade", index)
             passing = f'iifname {quoted(sources)} oifname "{zone.device}"'
-            rules.append(f"{passing} meta nfproto ipv4 masquerade{comment(source)}")
+            moving = usable_address(site.config, name, 4)
+            hide = f"snat ip to {moving.ip}" if moving else "masquerade"
+            rules.append(f"{passing} meta nfproto ipv4 {hide}{comment(source)}")
     if not rules:
         return []
     return [chain("masquerading", rules, "type nat hook postrouting priority srcnat; policy accept;")]

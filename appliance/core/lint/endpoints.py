@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from appliance.core.lint.prefixes import PrefixTable, prefix
-from appliance.core.lint.site import Site, versions_of
+from appliance.core.lint.site import Site
 from appliance.core.model import Tunnel
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Address, Network
 
 
 def lint(site: Site) -> Iterator[Problem]:
-    speaks = {version for place in site.places for version in versions_of(place.interface)}
+    speaks = {version for place in site.places for version in place.versions}
     for name, tunnel in site.config.tunnels.items():
         inside = _routed_into(tunnel)
         for peer_name, peer in tunnel.peers.items():

@@ -8,6 +8,7 @@ from appliance.core.lint.interfaces import is_network_or_broadcast
 from appliance.core.lint.prefixes import Prefix, prefix
 from appliance.core.lint.site import Place, Site, listed
 from appliance.core.model import Failover
+from appliance.core.pair.addresses import PAIR_DEVICE, PAIR_NAME, PAIR_PORT, PAIR_PORTS
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Interface
 
@@ -25,6 +26,8 @@ def lint(site: Site) -> Iterator[Problem]:
         yield Problem(("failover", "prefer"), message)
     yield from _pair_link(site, failover)
     yield from _virtual_addresses(site, failover)
+    yield from _uplinks(site, failover)
+    yield from _pair_ports(site, failover)
 
 
 def _pair_link(site: Site, failover: Failover) -> Iterator[Problem]:
@@ -33,10 +36,55 @@ def _pair_link(site: Site, failover: Failover) -> Iterator[Problem]:
         yield Problem(path, f"{name} is not an interface of the boxes; write {_either(list(site.interfaces))}")
         return
     for place in site.interfaces[name]:
-        if not place.static:
+        if place.interface.address and not place.static:
             message = f"{name} on {place.box} gets its address from the network, and the other box could not know it"
             yield Problem(path, f"{message}; write an interface with a static address")
             return
+        if not any(not address.is_link_local for address in place.static):
+            message = f"{name} on {place.box} has no address of its own, and the boxes need one each to talk"
+            yield Problem(path, f"{message}; write an interface on which both have one")
+            return
+    own = [
+        {address.version for address in place.static if not address.is_link_local} for place in site.interfaces[name]
+    ]
+    if len(own) == 2 and not own[0] & own[1]:
+        message = f"the two boxes share no IP version on {name}"
+        yield Problem(path, f"{message}; give both an IPv4 address there, or both an IPv6 address")
+
+
+def _uplinks(site: Site, failover: Failover) -> Iterator[Problem]:
+    """A lease belongs to one box: moving it takes more than an address."""
+    for place in site.places:
+        for position, address in enumerate(place.interface.address):
+            if isinstance(address, str) and len(site.config.boxes) > 1 and place.name != failover.pair_link:
+                message = (
+                    f"a pair does not carry out `{address}` yet, since the lease would have to move between the boxes"
+                )
+                yield Problem(
+                    (*place.path, "address", position),
+                    f"{message}; write each box's static address, or only the one under failover.virtual_addresses",
+                )
+
+
+def _pair_ports(site: Site, failover: Failover) -> Iterator[Problem]:
+    for name, tunnel in site.config.tunnels.items():
+        if name == PAIR_NAME:
+            message = f"{PAIR_DEVICE} is the link between the two boxes; give the tunnel another name"
+            yield Problem(("tunnels", name), message)
+        use = PAIR_PORTS.get(tunnel.listen_port or 0)
+        if use:
+            message = f"{tunnel.listen_port} is the port of {use}; write another one, such as 51820"
+            yield Problem(("tunnels", name, "listen_port"), message)
+    for index, forward in enumerate(site.config.firewall.port_forwards):
+        # Where there is a virtual address, only what is sent to that one is forwarded.
+        here = any(place.moving for place in site.interfaces.get(forward.from_, []))
+        if (forward.from_, forward.port.protocol, forward.port.first) == (
+            failover.pair_link,
+            "udp",
+            PAIR_PORT,
+        ) and not here:
+            message = f"{forward.port} is the port of {PAIR_PORTS[PAIR_PORT]}; write another one"
+            yield Problem(("firewall", "port_forwards", index, "port"), message)
 
 
 def _virtual_addresses(site: Site, failover: Failover) -> Iterator[Problem]:
@@ -69,6 +117,8 @@ def _wrong(place: Place, address: Interface) -> str | None:
         return f"{address.ip} is the gateway of {place.name}; write an address that nobody has"
     if address.is_link_local:
         return None
+    if address in place.only_moving:
+        return _wrong_alone(place, address)
     networks = [own.network for own in place.static if own.version == address.version]
     around = next((network for network in networks if prefix(network).holds(prefix(address.ip))), None)
     if around is None:
@@ -79,6 +129,14 @@ def _wrong(place: Place, address: Interface) -> str | None:
     if address.network.prefixlen < around.prefixlen:
         message = f"{address} is wider than {around}, the network of {place.name} on {place.box}"
         return f"{message}; write {address.ip}/{around.prefixlen}"
+    return None
+
+
+def _wrong_alone(place: Place, address: Interface) -> str | None:
+    """The same for the one public address: nothing else says how large its network is."""
+    if address.network.prefixlen == address.max_prefixlen and place.interface.gateway:
+        message = f"{address} says nothing about its network, and {place.name} of {place.box} has no other address"
+        return f"{message}; write the prefix length that the provider gave, such as {address.ip}/29"
     return None
 
 

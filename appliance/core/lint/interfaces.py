@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from appliance.core.lint.prefixes import Prefix, prefix
-from appliance.core.lint.site import Place, Site, listed, versions_of
+from appliance.core.lint.site import Place, Site, listed
 from appliance.core.model import Interface
 from appliance.core.problems import Problem
 from appliance.core.values import Address
@@ -17,6 +17,7 @@ IPV6_MINIMUM_MTU = 1280
 def lint(site: Site) -> Iterator[Problem]:
     yield from _devices(site)
     for place in site.places:
+        yield from _address(site, place)
         yield from _gateways(site, place)
         yield from _mtu(place)
         yield from _delegation(site, place)
@@ -34,6 +35,16 @@ def _devices(site: Site) -> Iterator[Problem]:
             yield Problem(path, message)
         if device == "lo":
             yield Problem(path, "lo is the loopback device; write a physical one such as enp1s0 (see `ip link`)")
+
+
+def _address(site: Site, place: Place) -> Iterator[Problem]:
+    if place.interface.address or place.interface.delegated_from or place.moving:
+        return
+    if site.config.failover and place.interface.gateway:
+        message = f"{place.name} has no address; write each box's own here, or the one that both share"
+        yield Problem(place.path, f"{message} under failover.virtual_addresses.{place.name}")
+    else:
+        yield Problem(place.path, f"{place.name} has no address; write `address:`, such as 192.168.10.1/24, or dhcp")
 
 
 def _gateways(site: Site, place: Place) -> Iterator[Problem]:
@@ -54,14 +65,16 @@ def _gateway(site: Site, place: Place, path: tuple[str | int, ...], gateway: Add
             message = f"{gateway} is the address of {box.box} itself"
             yield Problem(path, f"{message}; write the address of the provider's router")
             return
-    if version not in versions_of(place.interface):
+    if not place.versions:
+        return
+    if version not in place.versions:
         message = f"{gateway} is an IPv{version} gateway and {place.name} has no IPv{version} address"
         yield Problem(path, f"{message}; add one to `address:`, or remove the gateway")
         return
     learns = ("dhcp" if version == 4 else "ra") in place.interface.address
     if learns or gateway.is_link_local:
         return
-    networks = [address.network for address in place.static if address.version == version]
+    networks = [network for network in place.networks if network.version == version]
     around = next((network for network in networks if prefix(network).holds(prefix(gateway))), None)
     if around is None:
         message = f"{gateway} is outside {listed([str(network) for network in networks])}"
@@ -77,7 +90,7 @@ def is_network_or_broadcast(network: Prefix, address: Prefix) -> bool:
 
 def _mtu(place: Place) -> Iterator[Problem]:
     mtu = place.interface.mtu
-    if mtu is not None and mtu < IPV6_MINIMUM_MTU and 6 in versions_of(place.interface):
+    if mtu is not None and mtu < IPV6_MINIMUM_MTU and 6 in place.versions:
         message = f"an MTU of {mtu} cannot carry IPv6; write {IPV6_MINIMUM_MTU} or more, or remove the IPv6 address"
         yield Problem((*place.path, "mtu"), message)
 

@@ -68,6 +68,11 @@ def _claims(site: Site) -> Iterator[Claim]:
                 path: Path = (*place.path, "address", position)
                 at = prefix(written.network)
                 yield Claim(at, INTERFACE, place.name, place.box, path, str(written.network))
+    for name, places in site.interfaces.items():
+        for position, moving in enumerate(places[0].moving):
+            if moving in places[0].only_moving and not moving.is_link_local:
+                path = ("failover", "virtual_addresses", name, position)
+                yield Claim(prefix(moving.network), INTERFACE, name, places[0].box, path, str(moving.network))
     for name, tunnel in site.config.tunnels.items():
         for position, own in enumerate(tunnel.addresses):
             if not own.is_link_local:

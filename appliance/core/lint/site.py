@@ -25,10 +25,28 @@ class Place:
     name: str
     interface: Interface
     path: Path
+    moving: tuple[InterfaceAddress, ...] = ()
+    """The virtual addresses that failover brings here."""
 
     @property
     def static(self) -> list[InterfaceAddress]:
+        """The addresses that the box always has."""
         return [address for address in self.interface.address if not isinstance(address, str)]
+
+    @property
+    def only_moving(self) -> list[InterfaceAddress]:
+        """Virtual addresses of an IP version in which the box has none of its own here: one public address."""
+        own = versions_of(self.interface)
+        return [address for address in self.moving if address.version not in own]
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """The IP versions that are spoken here, once this box is master."""
+        return versions_of(self.interface) | {address.version for address in self.moving}
+
+    @property
+    def networks(self) -> list[Network]:
+        return list(dict.fromkeys(address.network for address in (*self.static, *self.only_moving)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +79,9 @@ class Site:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        moving = config.failover.virtual_addresses if config.failover else {}
         self.places = [
-            Place(box_name, name, interface, ("boxes", box_name, "interfaces", name))
+            Place(box_name, name, interface, ("boxes", box_name, "interfaces", name), tuple(moving.get(name, ())))
             for box_name, box in config.boxes.items()
             for name, interface in box.interfaces.items()
         ]
@@ -101,7 +120,7 @@ class Site:
         """By prefix, the interface or peer that a packet to it leaves through; default routes left out."""
         table: PrefixTable[str] = PrefixTable()
         for name, places in self.interfaces.items():
-            for network in dict.fromkeys(address.network for place in places for address in place.static):
+            for network in dict.fromkeys(network for place in places for network in place.networks):
                 table.add(prefix(network), name)
         for tunnel_name, _, peer_name, peer in self.peers():
             for value in (*peer.address, *peer.networks):
@@ -125,7 +144,7 @@ class Site:
         if name == BOX:
             return self._box_zone()
         if name in self.interfaces:
-            return _interface_zone(name, [place.interface for place in self.interfaces[name]])
+            return _interface_zone(name, self.interfaces[name])
         if name in self.config.tunnels:
             tunnel = self.config.tunnels[name]
             return _peer_zone(name, "tunnel", list(tunnel.peers.values()), tunnel.addresses)
@@ -170,12 +189,11 @@ def _learned(interface: Interface) -> set[int]:
     return learned | ({6} if "ra" in interface.address or interface.delegated_from else set())
 
 
-def _interface_zone(name: str, interfaces: list[Interface]) -> Zone:
-    addresses = [address for interface in interfaces for address in interface.address if not isinstance(address, str)]
-    networks = tuple(dict.fromkeys(address.network for address in addresses))
-    versions = frozenset(version for interface in interfaces for version in versions_of(interface))
-    uplink = any(interface.is_uplink for interface in interfaces)
-    learned = frozenset(version for interface in interfaces for version in _learned(interface))
+def _interface_zone(name: str, places: list[Place]) -> Zone:
+    networks = tuple(dict.fromkeys(network for place in places for network in place.networks))
+    versions = frozenset(version for place in places for version in place.versions)
+    uplink = any(place.interface.is_uplink for place in places)
+    learned = frozenset(version for place in places for version in _learned(place.interface))
     kind = "uplink" if uplink else "interface"
     return Zone(name, kind, versions, networks, Space(map(prefix, networks)), versions if uplink else learned)
 

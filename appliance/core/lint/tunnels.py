@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from appliance.core.lint.interfaces import IPV6_MINIMUM_MTU, is_network_or_broadcast
 from appliance.core.lint.prefixes import Prefix, prefix
-from appliance.core.lint.site import Site, listed, versions_of
+from appliance.core.lint.site import Site, listed
 from appliance.core.model import Peer, Tunnel
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Address, Interface
@@ -38,7 +38,7 @@ def _mtu(site: Site, name: str, tunnel: Tunnel) -> Iterator[Problem]:
     for place in site.places:
         if not place.interface.is_uplink or place.interface.mtu is None:
             continue
-        version = max(outside | {min(versions_of(place.interface), default=4)})
+        version = max(outside | {min(place.versions, default=4)})
         most = place.interface.mtu - ENCAPSULATION[version]
         if tunnel.mtu > most:
             message = (

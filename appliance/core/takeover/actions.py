@@ -90,7 +90,7 @@ class SendConnections:
 
 @dataclass(frozen=True, slots=True)
 class TellPartner:
-    """To be sent at once. The epoch in it is to be kept in /run, for a supervisor that is started again."""
+    """To be sent at once. Its `epoch` and `held` are to be kept in /run, for a supervisor that is started again."""
 
     hello: Hello
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.core.takeover.actions import Action, Note, SetKeepalive, TellPartner
+from appliance.core.takeover.actions import Action, Note, SetKeepalive, StepClock, TellPartner
 from appliance.core.takeover.calls import Calls
 from appliance.core.takeover.events import MASTER, Peer
 from appliance.core.takeover.floor import Floor
@@ -39,9 +39,11 @@ class Box:
         # The role.
         self.muted = True
         self.epoch = 0
+        self.held = 0
         self.since = 0.0
         self.why = "it has just started"
         self.master_at: float | None = None
+        self.promoted_at = float("-inf")
         self.began: float | None = None
         self.yielding_at: float | None = None
         self.torn = False
@@ -99,6 +101,14 @@ class Box:
             self.notes[topic] = text
             self.do(Note(topic, text))
 
+    def step_clock(self) -> None:
+        """A clock that is not synchronised is set to the floor, which the partner knows better than the disk."""
+        if self.boot_until is not None and self.now < self.boot_until and not self.partner.alive:
+            return
+        step = self.floor.step(self.now)
+        if step is not None:
+            self.do(StepClock(step))
+
     def became(self, why: str) -> None:
         self.since, self.why = self.floor.wall(self.now), why
 
@@ -131,10 +141,12 @@ class Box:
             sequence=self.sequence,
             role=self.role,
             epoch=self.epoch,
+            held=self.held,
             master_for=now - self.master_at if self.master_at is not None else 0.0,
             digest=self.digest,
             generation=self.generation,
-            floor=self.floor.lowest,
+            floor=self.floor.known,
+            clock=self.floor.wall(now) if self.floor.trusted else 0.0,
             ready=self.able,
             handing_over=self.handover_until is not None,
             heard_incarnation=heard.incarnation if heard else "",

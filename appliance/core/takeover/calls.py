@@ -4,8 +4,8 @@ A call takes one of its tunnel's slots until it is answered, or for the patience
 nobody for longer. Calls again may take a quarter of the slots, so that neither the first calls wait for the peers that
 are away, nor an active peer whose first call was lost for a thousand others.
 
-Peers that were not active lately are not called. Those of them that have a keepalive get it back, which makes the engine
-start a handshake; that is paced like a call, after all others, and not repeated: a quiet call.
+Peers that were not active lately are not called. Those of them that have a keepalive get it back, which makes the
+engine start a handshake; that is paced like a call, after all others, and not repeated: a quiet call.
 """
 
 from __future__ import annotations

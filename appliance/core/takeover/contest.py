@@ -55,8 +55,21 @@ def gone(box: Box) -> None:
 
 def lower_priority_seen(box: Box) -> None:
     """Somebody else was master by VRRP. Right after a promotion that was the one that just stepped down."""
-    if box.muted or box.master_at is None or box.now - box.master_at < box.timers.overlap:
+    if box.muted or box.now - box.promoted_at < box.timers.overlap:
         return
+    suspect(box)
+
+
+def stalled(box: Box, seconds: float) -> None:
+    """Whether the partner took over meanwhile, only it can say; what it said is still in the socket, or under way."""
+    box.partner.heard_at = min(box.now, box.partner.heard_at + seconds)
+    if not box.muted and box.partner.alive and seconds >= box.timers.stall:
+        suspect(box)
+    else:
+        box.tell(ask=True)
+
+
+def suspect(box: Box) -> None:
     box.suspect_until = box.now + box.timers.answer
     box.tell(ask=True)
 
@@ -85,21 +98,23 @@ def _contest(box: Box, hello: Hello) -> None:
         role.yield_role(box, f"{hello.box} is master by a higher epoch")
     elif active:
         _win(box, hello)
-    elif box.torn or hello.epoch > box.epoch:
+    elif box.torn or max(hello.epoch, hello.held + 1) > box.epoch:
         role.promote(box, f"{hello.box} was master meanwhile, and stepped down", again=True)
 
 
 def _win(box: Box, hello: Hello) -> None:
     """The other one mutes when it hears of us, so it is told at once."""
-    if hello.epoch == box.epoch:
-        # Two tables with the same stamps could not be told apart.
-        box.epoch += 1
-        box.table.restamp(box.epoch, box.peers)
     own = box.now - box.master_at if box.master_at is not None else 0.0
-    if min(own, hello.master_for) >= box.timers.overlap:
+    # In an ordinary takeover the lower epoch is the one that was master for longer, and is about to step down.
+    meanwhile = hello.epoch == box.epoch or hello.master_for < own
+    if meanwhile or min(own, hello.master_for) >= box.timers.overlap:
         if not box.torn:
             box.note("masters", f"{hello.box} was master at the same time; it yields")
         box.torn = True
+    if hello.epoch == box.epoch:
+        # Two tables with the same stamps could not be told apart.
+        box.epoch = box.held = box.epoch + 1
+        box.table.restamp(box.epoch, box.peers)
     if box.now >= box.met + box.timers.overlap:
         box.met = box.now
         box.do(Announce())
@@ -125,7 +140,9 @@ def _connections(box: Box, returned: bool) -> None:
 
 
 def _clock(box: Box, hello: Hello) -> None:
-    box.floor.told = max(box.floor.told, hello.floor)
+    box.floor.tell(hello.floor, hello.clock)
+    if box.boot_until is not None:
+        box.step_clock()
     late = box.floor.behind(box.now)
     if box.floor.trusted and late > 1.0:
         box.note(

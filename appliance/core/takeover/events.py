@@ -1,4 +1,4 @@
-"""What can happen to a box of a pair. `now` is always a monotonic clock's time in seconds, `wall` seconds since 1970."""
+"""What can happen to a box of a pair. `now` is a monotonic clock's time in seconds, `wall` is in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class Started:
     """The supervisor runs. `floor` is the time floor on disk; `trusted`: the clock is synchronised.
 
     A supervisor that was killed finds the box at work: `keepalived` runs and last said `vrrp`, the tunnels are
-    `unmuted`, the `epoch` of its last hello is known (all of it kept in /run). At boot these are as they stand here.
+    `unmuted`, `epoch` and `held` of its last hello are known, and whether the last takeover was `settled`
+    (Phases.done); all of it kept in /run. At boot these are as they stand here.
     """
 
     now: float
@@ -53,6 +54,8 @@ class Started:
     vrrp: str = ""
     unmuted: bool = False
     epoch: int = 0
+    held: int = 0
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 A peer refuses an initiation whose timestamp is not above the last one that it saw from either box (TAI64N, whitepaper
 section 5.4.2). A box without a battery clock boots in the past. The floor on disk is written ahead of time, so that it
-is written rarely; hence it is believed only by a clock that is not synchronised. What the partner tells is exact.
+is written rarely. It is exact to that many minutes only, so it counts for a clock that is not synchronised, and that
+has no partner who knows better: a clock set too far ahead locks the box out just as well, once it is set back.
 """
 
 from __future__ import annotations
 
 from appliance.core.takeover.timers import Timers
+
+AHEAD = 0.1
+"""Seconds above the floor to which a clock is set, so that a few milliseconds of drift do not set it again."""
 
 
 class Floor:
@@ -28,9 +32,19 @@ class Floor:
     def wall(self, now: float) -> float:
         return now + self.offset
 
+    def tell(self, floor: float, clock: float) -> None:
+        """What the partner says: the floor that it knows, and its clock where that is synchronised (otherwise 0)."""
+        self.told = max(self.told, floor, 0.0 if self.trusted else clock)
+
+    @property
+    def known(self) -> float:
+        """Exact, so the partner may be told. What is on disk is not: two boxes would drive each other ahead with it."""
+        return max(self.told, self.used)
+
     @property
     def lowest(self) -> float:
-        return max(self.told, self.used, 0.0 if self.trusted else self.stored)
+        vague = not self.trusted and self.known < self.stored - self.timers.floor_ahead
+        return max(self.known, self.stored) if vague else self.known
 
     def behind(self, now: float) -> float:
         """Seconds by which the clock is below the floor, 0 when it is not."""
@@ -38,7 +52,7 @@ class Floor:
 
     def step(self, now: float) -> float | None:
         """What the clock is to be set to. A synchronised clock is never set: it is the other one that was wrong."""
-        return self.lowest if self.behind(now) and not self.trusted else None
+        return self.lowest + AHEAD if self.behind(now) and not self.trusted else None
 
     def use(self, now: float) -> None:
         """Handshakes are being started at this time."""

@@ -39,6 +39,8 @@ class Hello:
     role: str
     epoch: int
     """The highest that this box knows; when it is master, its own."""
+    held: int = 0
+    """The last epoch in which it was master itself."""
     master_for: float = 0.0
     """Seconds since it became master, 0 when it is not."""
     digest: str = ""
@@ -46,6 +48,8 @@ class Hello:
     """Of the confirmed configuration."""
     floor: float = 0.0
     """Seconds since 1970: a handshake may have carried this time already."""
+    clock: float = 0.0
+    """The sender's clock, seconds since 1970, when it is synchronised; 0 when it is not."""
     ready: bool = False
     """It could take the role."""
     handing_over: bool = False

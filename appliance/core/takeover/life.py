@@ -1,4 +1,4 @@
-"""The life of keepalived under this box, from boot on: when it is started, and what follows from its words and death."""
+"""keepalived's life under this box, from boot on: when it is started, what follows from its words and its death."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from appliance.core.takeover.actions import (
     ReadPeers,
     SetReady,
     StartKeepalived,
-    StepClock,
     StopKeepalived,
 )
 from appliance.core.takeover.box import Box
-from appliance.core.takeover.events import MASTER, Started
+from appliance.core.takeover.events import MASTER, STOP, Started
 
 
 def started(box: Box, event: Started) -> None:
     box.floor.stored = event.floor
     box.floor.clock(event.wall, event.trusted, event.now)
     box.became("it has just started")
+    # What the file or the supervisor before this one may have set.
+    box.raised = set(box.peers)
     if event.keepalived:
         box.boot_until = None
         box.alive_at, box.vrrp = box.now, event.vrrp
-        if event.vrrp == MASTER and event.unmuted:
-            role.adopt(box, event.epoch)
+        box.epoch, box.held = event.epoch, event.held
+        if event.vrrp != MASTER:
+            role.mute(box, "")
+        elif event.unmuted and event.settled:
+            role.adopt(box)
         else:
-            box.do(MuteTunnels())
-            box.epoch = event.epoch
-            if event.vrrp == MASTER:
-                role.promote(box, "its supervisor was started again before it had taken over", again=True)
+            box.muted = not event.unmuted
+            role.promote(box, "its supervisor was started again while it took over", again=True)
     else:
         box.boot_until = box.now + box.timers.boot
-        box.do(MuteTunnels())
+        role.mute(box, "")
         if event.unmuted:
             box.do(DropVirtualAddresses())
         box.ready_said = False
@@ -42,29 +44,29 @@ def started(box: Box, event: Started) -> None:
     box.tell(ask=True)
 
 
-def clock_due(box: Box) -> None:
-    """A clock that is not synchronised is set to the floor, which the partner may have raised."""
-    step = box.floor.step(box.now)
-    if step is not None:
-        box.do(StepClock(step))
-
-
 def boot_due(box: Box) -> None:
     """keepalived may elect this box at once, so it is not started before what the partner knows has arrived."""
-    if box.boot_until is None or box.floor.step(box.now) is not None:
+    if box.boot_until is None:
+        return
+    if box.floor.step(box.now) is not None:
+        if box.now >= box.boot_until:
+            box.step_clock()
         return
     partner = box.partner
     complete = partner.alive and box.table.version >= partner.version
     if box.now >= box.boot_until or complete:
         box.boot_until = None
+        box.restart_at = box.now + box.timers.restart_most
         box.do(StartKeepalived())
         if box.vrrp == MASTER:
             role.promote(box, "VRRP elected it")
 
 
 def vrrp(box: Box, state: str) -> None:
+    if box.parked and state == MASTER:
+        return  # said before it was stopped
     before, box.vrrp = box.vrrp, state
-    if box.alive_at is None:
+    if box.alive_at is None and state != STOP:
         keepalived_started(box)
     if state != MASTER:
         _demoted(box, state, before)

@@ -14,7 +14,10 @@ from appliance.core.takeover.timers import Timers
 
 
 class Machine:
-    """`incarnation` is to be another one at each start of the supervisor; `preferred`: `failover.prefer` names it."""
+    """Best told ConfigurationChanged before Started: then a box that is master already knows whom to call.
+
+    `incarnation` is to be another one at each start of the supervisor; `preferred`: `failover.prefer` names it.
+    """
 
     def __init__(self, box: str, incarnation: str, preferred: bool = False, timers: Timers | None = None) -> None:
         self.box = Box(box, incarnation, preferred, timers or Timers())
@@ -76,11 +79,6 @@ class Machine:
                 in_step=heard.digest == box.digest,
                 ahead=ahead if heard.generation != box.generation else "",
             )
-        calls, phases = box.calls, box.phases
-        if phases and not box.muted:
-            phases = replace(
-                phases, called=calls.total, answered=calls.answered, given_up=calls.given_up, done=calls.done
-            )
         return Report(
             box=box.name,
             role=box.role,
@@ -92,7 +90,7 @@ class Machine:
             ready=bool(box.ready_said),
             not_ready=readiness.shown(box),
             partner=partner,
-            takeover=phases,
+            takeover=role.phases(box),
             notes=tuple(text for text in box.notes.values() if text),
         )
 
@@ -145,9 +143,7 @@ class Machine:
             case e.Clock(wall=wall, trusted=trusted, now=now):
                 box.floor.clock(wall, trusted, now)
             case e.Stalled(seconds=seconds):
-                box.partner.heard_at = min(box.now, box.partner.heard_at + seconds)
-                # Whether the partner took over meanwhile, only it can say.
-                box.tell(ask=True)
+                contest.stalled(box, seconds)
             case e.Tick():
                 pass
 
@@ -168,7 +164,7 @@ class Machine:
         readiness.due(box)
         readiness.settle(box)
         if box.now >= box.hello_at:
-            life.clock_due(box)
+            box.step_clock()
             floor = box.floor.write(box.now)
             if floor is not None:
                 box.do(RaiseFloor(floor))
@@ -193,6 +189,8 @@ class Machine:
         box.raised -= removed
         for name in removed:
             box.table.readings.pop(name, None)
+        if box.hello_at is None:
+            return
         if not box.muted:
             box.raised.update(name for name, peer in added.items() if peer.keepalive)
             return

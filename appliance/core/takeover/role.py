@@ -20,7 +20,6 @@ from appliance.core.takeover.actions import (
 )
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.calls import Calls
-from appliance.core.takeover.events import MASTER
 from appliance.core.takeover.hello import ACTIVE
 from appliance.core.takeover.report import Phases
 
@@ -32,13 +31,15 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     partner = box.partner.hello
     if partner and partner.role == ACTIVE and not partner.handing_over and not again:
         box.losses.partner_lost(partner.epoch, box.now)
-    box.epoch = max(box.epoch, box.partner.epoch) + 1
+    box.epoch = box.held = max(box.epoch, box.partner.epoch) + 1
     box.table.restamp(box.epoch, box.peers)
     box.muted = False
     box.yielding_at = box.orphan_until = None
     box.master_at, box.began = box.now, box.floor.wall(box.now)
     box.became(why)
+    box.promoted_at = box.now
     box.phases = Phases(told=box.began)
+    box.step_clock()
     box.tell()
 
     # The commit runs while the handshakes are under way: forwarded packets wait for it, ours do not.
@@ -60,6 +61,7 @@ def promote(box: Box, why: str, again: bool = False) -> None:
 def mute(box: Box, why: str) -> None:
     """Always the first thing that is done about a lost role, and harmless when there was none."""
     box.do(MuteTunnels())
+    box.phases = phases(box)
     was, box.muted = not box.muted, True
     box.master_at = box.began = box.read_at = box.suspect_until = None
     box.torn = False
@@ -78,12 +80,14 @@ def yield_role(box: Box, why: str) -> None:
     box.yielding_at = box.now
 
 
-def adopt(box: Box, epoch: int) -> None:
-    """A supervisor that was killed finds its box at work as master: nothing is touched."""
+def adopt(box: Box) -> None:
+    """A supervisor that was killed finds its box at work as master: nothing is touched.
+
+    The partner has the old table, and takes the one that is read now only if it is of a higher epoch.
+    """
     box.muted = False
-    box.epoch = max(epoch, 1)
-    box.table.version = (box.epoch, 0)
-    box.raised = {name for name, peer in box.peers.items() if peer.keepalive}
+    box.epoch = box.held = box.epoch + 1
+    box.table.restamp(box.epoch, box.peers)
     box.master_at, box.began = box.now, box.floor.wall(box.now)
     box.became("its supervisor was started again")
     read_soon(box)
@@ -162,5 +166,9 @@ def read_due(box: Box) -> None:
         read_soon(box)
 
 
-def is_elected(box: Box) -> bool:
-    return box.vrrp == MASTER
+def phases(box: Box) -> Phases | None:
+    """The last takeover's, with the calls as they stand."""
+    calls = box.calls
+    if box.phases is None or box.muted:
+        return box.phases
+    return replace(box.phases, called=calls.total, answered=calls.answered, given_up=calls.given_up, done=calls.done)

@@ -28,6 +28,8 @@ class Timers:
     """How long a box that starts waits for what its partner knows."""
     answer: float = 0.3
     """How long a master that suspects another one waits for the partner's answer."""
+    stall: float = 0.25
+    """A standing still that is shorter lets nobody take over."""
     overlap: float = 0.5
     """Two masters for longer than this, and some peers have their session with the other one."""
 

@@ -1,0 +1,175 @@
+"""Carries out what the takeover decides (core/takeover/actions.py) with the adapters, quickest first.
+
+These are the same changes that a plan would make; they are made here because a takeover counts milliseconds. The plan
+that follows reads everything back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from appliance.adapters import systemd, vrrp_fifo
+from appliance.adapters.engine import Engine, KeyedChange
+from appliance.adapters.errors import Refused
+from appliance.core.plan import running_engine
+from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel
+from appliance.core.steps import PeerChange
+from appliance.core.takeover.events import Reading
+from appliance.shell.machine import Machine
+
+HOLD = "table inet appliance_hold"
+_HOLD_TEXT = f"{HOLD} {{ chain forward {{ type filter hook forward priority -350; policy drop; }} }}"
+
+
+class TakeoverShell:
+    """Knows the tunnels that move with the role; the pair link itself does not."""
+
+    def __init__(self, machine: Machine, desired: Desired) -> None:
+        self.machine = machine
+        self.use(desired)
+
+    def use(self, desired: Desired) -> None:
+        """Takes over another configuration."""
+        self.desired = desired
+        self.tunnels = [tunnel for tunnel in desired.tunnels if tunnel.moves]
+        self.peers = {peer.name: (tunnel, peer) for tunnel in self.tunnels for peer in tunnel.peers}
+
+    def engine(self, tunnel: DesiredTunnel) -> tuple[Engine, bool] | None:
+        """What runs the tunnel now, and whether it is the kernel; None when its interface is not there."""
+        link = self.machine.netlink.link(tunnel.device)
+        if link is None:
+            return None
+        kind = running_engine(link)
+        return self.machine.engines[kind], kind == KERNEL
+
+    # -- tunnels ------------------------------------------------------------------------------------------------------
+
+    def mute(self) -> None:
+        """Every moving tunnel's link down; a userspace engine forgets its sessions by losing and regaining its peers."""
+        for tunnel in self.tunnels:
+            found = self.engine(tunnel)
+            if found is None:
+                continue
+            with contextlib.suppress(Refused):
+                self.machine.netlink.set_link(tunnel.device, up=False)
+            engine, kernel = found
+            if not kernel:
+                self._re_add(tunnel, engine, tunnel.peers, 0)
+
+    def unmute(self) -> None:
+        for tunnel in self.tunnels:
+            self.machine.netlink.set_link(tunnel.device, up=True)
+
+    def add_tunnel_routes(self) -> None:
+        devices = {tunnel.device for tunnel in self.tunnels}
+        self.machine.netlink.add_routes([route for route in self.desired.routes if route.device in devices])
+
+    def set_keepalive(self, names: Iterable[str], seconds: int) -> None:
+        for tunnel, peers in self._by_tunnel(names):
+            found = self.engine(tunnel)
+            if found:
+                changes = [PeerChange(peer.name, peer.public_key, keepalive=seconds) for peer in peers]
+                found[0].set_peers(tunnel.device, [KeyedChange(change, None) for change in changes], [])
+
+    def call(self, names: Sequence[str], seconds: int) -> None:
+        self.set_keepalive(names, 0)
+        self.set_keepalive(names, seconds)
+
+    def re_add(self, names: Sequence[str], seconds: int) -> None:
+        for tunnel, peers in self._by_tunnel(names):
+            found = self.engine(tunnel)
+            if found:
+                self._re_add(tunnel, found[0], peers, seconds)
+
+    def _re_add(self, tunnel: DesiredTunnel, engine: Engine, peers: Sequence[DesiredPeer], seconds: int) -> None:
+        state = engine.read(tunnel.device)
+        if state is None:
+            return
+        present = [peer for peer in peers if peer.public_key in state.peers]
+        changes = []
+        for peer in present:
+            key = self.machine.keys.preshared_key(peer.preshared_key) if peer.preshared_key else None
+            endpoint = state.peers[peer.public_key].endpoint
+            change = PeerChange(peer.name, peer.public_key, True, peer.allowed_ips, True, None, endpoint, seconds)
+            changes.append(KeyedChange(change, key))
+        engine.set_peers(tunnel.device, [], [peer.public_key for peer in present])
+        engine.set_peers(tunnel.device, changes, [])
+
+    def set_endpoints(self, endpoints: Mapping[str, str]) -> None:
+        for tunnel, peers in self._by_tunnel(endpoints):
+            found = self.engine(tunnel)
+            if found:
+                changes = [PeerChange(peer.name, peer.public_key, endpoint=endpoints[peer.name]) for peer in peers]
+                found[0].set_peers(tunnel.device, [KeyedChange(change, None) for change in changes], [])
+
+    def _by_tunnel(self, names: Iterable[str]) -> list[tuple[DesiredTunnel, list[DesiredPeer]]]:
+        found: dict[str, tuple[DesiredTunnel, list[DesiredPeer]]] = {}
+        for name in names:
+            if name in self.peers:
+                tunnel, peer = self.peers[name]
+                found.setdefault(tunnel.name, (tunnel, []))[1].append(peer)
+        return list(found.values())
+
+    def readings(self) -> dict[str, Reading]:
+        """Every peer of the moving tunnels as its engine has it."""
+        found = {}
+        for tunnel in self.tunnels:
+            running = self.engine(tunnel)
+            state = running[0].read(tunnel.device) if running else None
+            present = state.peers if state else {}
+            for peer in tunnel.peers:
+                if one := present.get(peer.public_key):
+                    found[peer.name] = Reading(one.endpoint, one.last_handshake, one.received, one.sent)
+        return found
+
+    # -- connections and neighbours -----------------------------------------------------------------------------------
+
+    def hold_forward(self, on: bool) -> None:
+        self.machine.nft.run(_HOLD_TEXT if on else f"{HOLD}\ndelete {HOLD}")
+
+    def ask_routers(self) -> None:
+        """One ordinary question per router, in the background: the asking is what counts, not the answer."""
+        pair = self.desired.pair
+        for router in pair.routers if pair else ():
+            if ":" not in router.gateway:
+                self._background(
+                    "arping", "-q", "-c", "1", "-w", "1", "-s", router.virtual, "-I", router.device, router.gateway
+                )
+
+    def announce(self) -> None:
+        pair = self.desired.pair
+        for virtual in pair.virtual_addresses if pair else ():
+            address = virtual.address.split("/")[0]
+            if ":" not in address:
+                self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", virtual.device, address)
+
+    def drop_virtual_addresses(self) -> None:
+        pair = self.desired.pair
+        for virtual in pair.virtual_addresses if pair else ():
+            with contextlib.suppress(Refused):
+                self.machine.netlink.delete_address(virtual.device, virtual.address)
+
+    def _background(self, *command: str) -> None:
+        with contextlib.suppress(OSError):
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    # -- keepalived ---------------------------------------------------------------------------------------------------
+
+    def set_ready(self, ready: bool) -> None:
+        vrrp_fifo.write_ready(ready)
+
+    def start_keepalived(self) -> int:
+        """Returns its process id."""
+        systemd.start(vrrp_fifo.UNIT)
+        return systemd.main_pid(vrrp_fifo.UNIT)
+
+    def stop_keepalived(self) -> None:
+        systemd.stop(vrrp_fifo.UNIT)
+
+
+def muted(tunnel: DesiredTunnel) -> DesiredTunnel:
+    """The tunnel as a box has it that is not master: everything set, but nothing of its own to say."""
+    return replace(tunnel, peers=tuple(replace(peer, keepalive=0) for peer in tunnel.peers))

@@ -1,0 +1,305 @@
+"""The files of a pair, judged by the programs that read them: keepalived and conntrackd.
+
+    golden folder ──► keepalived -t ──► a box on its own network becomes master: its addresses, its routes
+                 └──► two boxes on one network hand over by what is written into vrrp-ready, and reload
+
+     alpha ── lan ── bravo
+       └───── wan ─────┘
+
+Needs root; everything happens in namespaces that the kernel forgets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.core.model import Config
+from appliance.core.pair import (
+    NEVER,
+    NOT_READY,
+    READY,
+    READY_TO_STAND_IN,
+    VIRTUAL_TABLE,
+    hearing_devices,
+    keepalived_conf,
+    pair_addresses,
+    pair_rules,
+    role_line,
+)
+from appliance.core.state import MAIN_TABLE
+from tests.lab import Lab, Node, Switch, wait_for
+from tests.unit.pair.cases import CASES, loaded, rendered
+
+PAIRS = [case for case in CASES if rendered(case)]
+BOTH = [pytest.param(case, box, id=f"{case.name}-{box}") for case in PAIRS for box in loaded(case).boxes]
+EXAMPLE = next(case for case in PAIRS if case.name == "the-example-as-users-read-it")
+ONE_PUBLIC = next(case for case in PAIRS if case.name == "one-public-address-only")
+FOLDER = "/run/appliance"
+
+# Real-time scheduling comes from outside, as the unit gives it (docs/keepalived.md).
+START = """
+mount -t tmpfs -o mode=755 pair /run && mkdir /run/appliance && mkfifo /run/appliance/vrrp.fifo
+# Opened for both directions, a FIFO never says that its writers are gone.
+cat <>/run/appliance/vrrp.fifo >/run/said 2>&1 &
+"""
+RUN = "chrt --rr 50 keepalived --dont-fork --log-console --vrrp -f /run/appliance/keepalived.conf >/run/log 2>&1 &"
+
+
+class PairBox(Node):
+    """A box with the files of a golden case, and a keepalived that speaks into a FIFO."""
+
+    def prepare(self, config: Config, box: str, switches: dict[str, Switch]) -> None:
+        self.sh(START)
+        self.line = role_line(config, box)
+        for name, interface in config.boxes[box].interfaces.items():
+            static = [str(address) for address in interface.address if not isinstance(address, str)]
+            self.attach(switches[name], interface.device, static)
+        self.put(f"{FOLDER}/keepalived.conf", keepalived_conf(config, box))
+        for rule in pair_rules(config, box):
+            table = "main" if rule.table == MAIN_TABLE else rule.table
+            suppress = "" if rule.suppress_prefix_length is None else "suppress_prefixlength 0"
+            self.sh(
+                f"ip -{rule.family} rule add priority {rule.priority} "
+                f"fwmark {rule.mark:#x}/{rule.mask:#x} lookup {table} {suppress}"
+            )
+
+    def start(self, ready: int = READY) -> None:
+        self.ready(ready)
+        self.sh(RUN)
+
+    def ready(self, number: int) -> None:
+        self.sh(f"echo {number} >{FOLDER}/vrrp-ready.new; mv {FOLDER}/vrrp-ready.new {FOLDER}/vrrp-ready")
+
+    def signal(self, name: str) -> None:
+        self.sh(f"kill -{name} $(cat /run/keepalived.pid)")
+
+    @property
+    def said(self) -> list[str]:
+        return self.read("/run/said").decode().splitlines()
+
+    @property
+    def role(self) -> str:
+        """Master when role_line says so, something else as soon as any line does."""
+        role = ""
+        for line in self.said:
+            kind, name, state, _ = line.split()
+            if state in ("BACKUP", "FAULT", "STOP") or (state == "MASTER" and (kind, name.strip('"')) == self.line):
+                role = state
+        return role
+
+    @property
+    def addresses(self) -> set[str]:
+        links = json.loads(self.run("ip", "-j", "address", "show").stdout)
+        found = [(one["local"], one["prefixlen"]) for link in links for one in link["addr_info"]]
+        return {f"{address}/{length}" for address, length in found}
+
+    def dump(self) -> None:
+        super().dump()
+        self.sh("cat /run/said /run/log", check=False)
+
+    def becomes(self, role: str, seconds: float = 3) -> None:
+        wait_for(lambda: self.role == role, seconds, f"{self.name} becomes {role}")
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    with Lab(re.sub(r"\W+", "-", request.node.name)) as made:
+        yield made
+
+
+def box_of(lab: Lab, config: Config, box: str, switches: dict[str, Switch]) -> PairBox:
+    made = PairBox(box, lab.log)
+    lab.members[box] = made
+    made.prepare(config, box, switches)
+    return made
+
+
+def switches_of(lab: Lab, config: Config) -> dict[str, Switch]:
+    first = next(iter(config.boxes.values()))
+    return {name: lab.switch(name) for name in first.interfaces}
+
+
+def virtual(config: Config) -> set[str]:
+    assert config.failover
+    return {str(one) for addresses in config.failover.virtual_addresses.values() for one in addresses}
+
+
+@pytest.mark.parametrize(("case", "box"), BOTH)
+def test_keepalived_takes_the_file_and_carries_it_out(lab: Lab, case: Path, box: str) -> None:
+    config = loaded(case)
+    alone = box_of(lab, config, box, switches_of(lab, config))
+    judged = alone.run("keepalived", "-t", "-f", f"{FOLDER}/keepalived.conf")
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+    assert alone.said == [], "a test of the file says nothing to the supervisor"
+    alone.start(NOT_READY)
+    alone.becomes("MASTER")
+    wait_for(lambda: virtual(config) <= alone.addresses, 2, "all virtual addresses are there")
+    for rule in pair_rules(config, box):
+        wanted = re.findall(rf"src (\S+) table {VIRTUAL_TABLE}", keepalived_conf(config, box))
+        of_family = [source for source in wanted if (":" in source) == (rule.family == 6)]
+        routes = alone.run("ip", "-j", f"-{rule.family}", "route", "show", "table", str(VIRTUAL_TABLE)).stdout
+        assert sorted(route["prefsrc"] for route in json.loads(routes)) == sorted(of_family)
+    alone.signal("TERM")
+    alone.becomes("STOP")
+    wait_for(lambda: not virtual(config) & alone.addresses, 1, "the virtual addresses are gone")
+    # What it removes at first, to begin from a known state, is not there.
+    said = re.sub(r"Netlink: error: No such process.*", "", alone.read("/run/log").decode())
+    assert "error" not in said.lower(), said
+
+
+@pytest.mark.parametrize(("case", "box"), BOTH)
+def test_conntrackd_takes_the_file(lab: Lab, case: Path, box: str) -> None:
+    config = loaded(case)
+    own, _ = pair_addresses(config, box)
+    node, switch = lab.node(box), lab.switch("pair")
+    node.attach(switch, "wg-pair", [f"{own}/64"])
+    node.sh("mount -t tmpfs -o mode=755 pair /run && mkdir /run/appliance")
+    node.put(f"{FOLDER}/conntrackd.conf", rendered(case)[f"{box}/conntrackd.conf"])
+    node.sh(f"conntrackd -C {FOLDER}/conntrackd.conf >/run/log 2>&1 & echo $! >/run/pid")
+    wait_for(
+        lambda: node.run("conntrackd", "-C", f"{FOLDER}/conntrackd.conf", "-s", check=False).returncode == 0,
+        5,
+        "conntrackd answers",
+    )
+    sockets = node.run("ss", "-Hlnup").stdout
+    assert f"[{own}]:3780" in sockets or f"[{own}]%wg-pair:3780" in sockets, sockets
+    node.sh("kill $(cat /run/pid)")
+    said = node.read("/run/log").decode()
+    assert not re.search(r"warn|error|fail|deprecat|unknown", said, re.IGNORECASE), said
+
+
+def test_a_missing_network_card_passes_the_test_of_the_file(lab: Lab) -> None:
+    """`dynamic_interfaces`: it is the plan that says which device is not there."""
+    config = loaded(EXAMPLE)
+    node = lab.node("alpha")
+    node.sh("mount -t tmpfs -o mode=755 pair /run && mkdir /run/appliance")
+    node.put("/run/alpha.conf", keepalived_conf(config, "alpha"))
+    assert node.run("keepalived", "-t", "-f", "/run/alpha.conf").returncode == 0
+    node.put("/run/alpha.conf", keepalived_conf(config, "alpha").replace("priority", "priorita"))
+    refused = node.run("keepalived", "-t", "-f", "/run/alpha.conf", check=False)
+    assert refused.returncode != 0
+    assert "Unknown keyword 'priorita'" in refused.stderr + refused.stdout
+
+
+Pair = tuple[PairBox, PairBox, dict[str, Switch]]
+
+
+def pair_of(lab: Lab, case: Path) -> Pair:
+    config = loaded(case)
+    switches = switches_of(lab, config)
+    alpha, bravo = (box_of(lab, config, box, switches) for box in config.boxes)
+    for each in (alpha, bravo):
+        each.start()
+    alpha.becomes("MASTER")
+    bravo.becomes("BACKUP")
+    return alpha, bravo, switches
+
+
+def changes(said: Callable[[], list[str]], before: int) -> list[str]:
+    return [line for line in said()[before:] if "_PRIORITY" not in line and "RX_LOWER" not in line]
+
+
+@pytest.mark.parametrize("case", [EXAMPLE, ONE_PUBLIC], ids=lambda case: case.name)
+def test_the_role_follows_readiness(lab: Lab, case: Path) -> None:
+    alpha, bravo, _ = pair_of(lab, case)
+    wanted = virtual(loaded(case))
+    alpha.ready(NOT_READY)
+    bravo.becomes("MASTER")
+    alpha.becomes("BACKUP")
+    wait_for(lambda: wanted <= bravo.addresses, 1, "bravo has the virtual addresses")
+    wait_for(lambda: not wanted & alpha.addresses, 1, "alpha has none")
+    alpha.ready(READY_TO_STAND_IN)
+    time.sleep(0.6)
+    assert (alpha.role, bravo.role) == ("BACKUP", "MASTER")
+    for link in bravo.links:
+        link.cut()
+    alpha.becomes("MASTER")
+
+
+@pytest.mark.parametrize("case", [EXAMPLE, ONE_PUBLIC], ids=lambda case: case.name)
+def test_never_hands_over_at_once(lab: Lab, case: Path) -> None:
+    alpha, bravo, _ = pair_of(lab, case)
+    began = time.monotonic()
+    alpha.ready(NEVER)
+    bravo.becomes("MASTER")
+    lab.log.line(f"NEVER: {time.monotonic() - began:.3f} s until bravo said MASTER")
+    alpha.becomes("FAULT")
+    alpha.ready(READY)
+    alpha.becomes("MASTER")
+
+
+@pytest.mark.parametrize("case", [EXAMPLE, ONE_PUBLIC], ids=lambda case: case.name)
+def test_a_reload_of_the_master_is_no_takeover(lab: Lab, case: Path) -> None:
+    alpha, bravo, _ = pair_of(lab, case)
+    time.sleep(0.3)
+    before = len(bravo.said), len(alpha.said)
+    text = alpha.read(f"{FOLDER}/keepalived.conf").decode()
+    alpha.put(
+        f"{FOLDER}/keepalived.conf",
+        text.replace("192.168.10.1/24 dev", "192.168.10.99/24 dev enp2s0\n192.168.10.1/24 dev"),
+    )
+    for each in (alpha, bravo):
+        each.signal("HUP")
+    wait_for(lambda: "192.168.10.99/24" in alpha.addresses, 3, "the reload is carried out")
+    time.sleep(2)
+    assert "MASTER" not in " ".join(changes(lambda: bravo.said, before[0]))
+    assert not re.search("BACKUP|FAULT|STOP", " ".join(changes(lambda: alpha.said, before[1])))
+    alpha.put(f"{FOLDER}/keepalived.conf", text.replace("priority", "priorita"))
+    alpha.signal("HUP")
+    time.sleep(1)
+    assert (alpha.role, bravo.role) == ("MASTER", "BACKUP"), "a file with an error is refused, and nothing happens"
+
+
+@pytest.mark.parametrize("case", [EXAMPLE, ONE_PUBLIC], ids=lambda case: case.name)
+def test_a_dead_uplink_gives_way_to_a_living_one_and_two_dead_ones_to_nobody(lab: Lab, case: Path) -> None:
+    alpha, bravo, _ = pair_of(lab, case)
+    uplink = {box.name: next(link for link in box.links if link.ifname == "enp1s0") for box in (alpha, bravo)}
+    uplink["alpha"].cut()
+    bravo.becomes("MASTER")
+    alpha.becomes("BACKUP")
+    uplink["bravo"].cut()
+    alpha.becomes("MASTER")
+    bravo.becomes("BACKUP")
+    assert "192.168.10.1/24" in alpha.addresses, "the office keeps its router while the modem is off"
+    for link in uplink.values():
+        link.mend()
+    time.sleep(0.6)
+    assert (alpha.role, bravo.role) == ("MASTER", "BACKUP")
+
+
+def test_with_one_network_between_them_a_deaf_box_holds_no_address(lab: Lab) -> None:
+    """Otherwise both would hold the one public address."""
+    alpha, bravo, _ = pair_of(lab, ONE_PUBLIC)
+    assert hearing_devices(loaded(ONE_PUBLIC), "alpha") == ("enp2s0",)
+    lan = next(link for link in alpha.links if link.ifname == "enp2s0")
+    lan.cut()
+    alpha.becomes("FAULT")
+    bravo.becomes("MASTER")
+    wait_for(lambda: not virtual(loaded(ONE_PUBLIC)) & alpha.addresses, 1, "alpha holds none")
+    lan.mend()
+    alpha.becomes("MASTER")
+    bravo.becomes("BACKUP")
+
+
+def test_packets_of_the_tunnels_leave_from_the_virtual_address(lab: Lab) -> None:
+    alpha, _, switches = pair_of(lab, EXAMPLE)
+    router = lab.node("router")
+    router.attach(switches["wan"], "eth0", ["203.0.113.1/24"])
+
+    def source(destination: str, mark: str) -> str:
+        words = alpha.run("ip", "route", "get", destination, *mark.split()).stdout.split()
+        return words[words.index("src") + 1]
+
+    alpha.sh("ip route add default via 203.0.113.1 dev enp1s0")
+    assert source("198.51.100.7", "mark 0x5700") == "203.0.113.10"
+    assert source("203.0.113.77", "mark 0x5701 ") == "203.0.113.2", "another mark is none of ours"
+    assert source("203.0.113.77", "mark 0x5700") == "203.0.113.10", "a neighbour, too, hears from the virtual address"
+    assert source("203.0.113.77", "mark 0x1005700") == "203.0.113.10", "whatever the mark of the uplink is"
+    assert source("192.168.10.20", "mark 0x5700") == "192.168.10.1"
+    assert source("198.51.100.7", "") == "203.0.113.2"

@@ -1,0 +1,69 @@
+"""The case folders, and what each box of a pair gets from one.
+
+`python3 -m tests.unit.pair.cases`, run from the top of the checkout, writes every expected file anew; the diff is for
+a person to read. It is a command and not a test, since unit tests may not write into the checkout.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from appliance.core.check import check
+from appliance.core.model import Config
+from appliance.core.networkd import network_file
+from appliance.core.pair import hearing_devices, pair_addresses, pair_endpoints, pair_files, pair_rules, role_line
+from appliance.core.state import MAIN_TABLE, Rule
+
+CASES = sorted(folder for folder in (Path(__file__).parent / "cases").iterdir() if folder.is_dir())
+
+
+def loaded(folder: Path) -> Config:
+    config, _ = check((folder / "appliance.yaml").read_bytes())
+    return config
+
+
+def rendered(folder: Path) -> dict[str, str]:
+    """By name below the case's folder (alpha/keepalived.conf): the text of each file, for each box."""
+    config = loaded(folder)
+    found = {}
+    for box in config.boxes:
+        for path, text in pair_files(config, box).items():
+            found[f"{box}/{PurePosixPath(path).name}"] = text
+        if pair_files(config, box):
+            found[f"{box}/network.txt"] = _network(config, box)
+    return found
+
+
+def _network(config: Config, box: str) -> str:
+    """Everything that is a value and not a file, as ip(8) would say it, and how networkd leaves the uplinks alone."""
+    own, partner = pair_addresses(config, box)
+    endpoints = pair_endpoints(config, box)
+    assert endpoints
+    lines = [f"pair link: {own} to {partner}, over {endpoints[0]} to {endpoints[1]}"]
+    lines.append(f"hears on: {' '.join(hearing_devices(config, box))}")
+    lines.append('master when the FIFO says: {} "{}" MASTER'.format(*role_line(config, box)))
+    lines += [f"ip -{rule.family} rule add {_rule(rule)}" for rule in pair_rules(config, box)]
+    for name, interface in config.boxes[box].interfaces.items():
+        if interface.is_uplink:
+            lines += ["", *network_file(config, config.boxes[box], name).splitlines()[1:]]
+    return "\n".join(lines) + "\n"
+
+
+def _rule(rule: Rule) -> str:
+    assert rule.mark is not None and rule.mask is not None
+    table = "main" if rule.table == MAIN_TABLE else rule.table
+    text = f"priority {rule.priority} fwmark {rule.mark:#x}/{rule.mask:#x} lookup {table}"
+    return (
+        text if rule.suppress_prefix_length is None else f"{text} suppress_prefixlength {rule.suppress_prefix_length}"
+    )
+
+
+if __name__ == "__main__":
+    for case in CASES:
+        texts = rendered(case)
+        for stale in [*case.glob("*/*.conf"), *case.glob("*/*.txt")]:
+            if str(stale.relative_to(case)) not in texts:
+                stale.unlink()
+        for name, content in texts.items():
+            (case / name).parent.mkdir(exist_ok=True)
+            (case / name).write_text(content, encoding="utf-8")

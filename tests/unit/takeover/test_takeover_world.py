@@ -1,0 +1,162 @@
+"""Whatever happens to two boxes: one voice, and not none, within the timers; and the peers are called."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from takeover_world import STEP, TIMERS, World, settled
+
+from appliance.core.takeover import actions as a
+
+HEARD = 3 * TIMERS.hello + 0.15
+"""Of three hellos one arrives; the slowest takes 0.12 s."""
+ELECTION = 0.5
+BOTH = HEARD + 0.3
+"""So long may two boxes be unmuted that could hear each other all the time."""
+NEITHER = TIMERS.boot + TIMERS.park + TIMERS.orphan + TIMERS.gone + HEARD + ELECTION + 0.7
+"""So long may both be muted while one of them has been healthy all the time: it boots; the other one, by a higher epoch
+master, loses its keepalived as this one is parked, and is cut off from it when it gives up; then keepalived elects."""
+ADDRESSES = TIMERS.park + TIMERS.orphan + HEARD + ELECTION
+
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "100"))
+SETTINGS = settings(
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=EXAMPLES,
+)
+
+BOXES = st.sampled_from(["alpha", "beta"])
+BLOWS = st.one_of(
+    st.tuples(st.just("power"), BOXES, st.sampled_from([0.5, 2.0, 6.0])),
+    st.tuples(st.just("past"), BOXES, st.sampled_from([0.5, 2.0])),
+    st.tuples(st.just("supervisor"), BOXES, st.just(0.0)),
+    st.tuples(st.just("keepalived"), BOXES, st.just(0.0)),
+    st.tuples(st.just("stall"), BOXES, st.sampled_from([0.2, 0.6, 1.5, 4.0])),
+    st.tuples(st.just("silent stall"), BOXES, st.sampled_from([0.6, 1.5])),
+    st.tuples(st.just("carrier"), BOXES, st.sampled_from([0.1, 0.5, 3.0])),
+    st.tuples(st.just("handover"), BOXES, st.just(0.0)),
+    st.tuples(st.just("pair"), st.just(""), st.sampled_from([0.3, 0.9, 3.0, 6.0])),
+    st.tuples(st.just("adverts"), st.just(""), st.sampled_from([0.3, 0.6, 2.0, 6.0])),
+    st.tuples(st.just("all"), st.just(""), st.sampled_from([0.3, 0.6, 2.0, 6.0])),
+)
+PAUSES = st.sampled_from([0.0, 0.03, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5])
+HISTORIES = st.lists(st.tuples(PAUSES, BLOWS), min_size=1, max_size=8)
+
+
+def strike(world: World, what: str, box: str, seconds: float) -> None:
+    from appliance.core.takeover.events import HandoverAsked
+
+    node = world.alpha if box == "alpha" else world.beta
+    match what:
+        case "power":
+            node.power_cut()
+            world.later(seconds, node.boot)
+        case "past":
+            node.power_cut()
+            world.later(seconds, lambda: node.boot(1000.0))
+        case "supervisor":
+            if node.machine:
+                node.kill_supervisor()
+        case "keepalived":
+            if node.keepalived:
+                node.kill_keepalived()
+        case "stall" | "silent stall":
+            node.stall(seconds, what == "stall")
+        case "carrier":
+            node.carrier = False
+            world.later(seconds, lambda: setattr(node, "carrier", True))
+        case "handover":
+            node.notify(HandoverAsked(world.now))
+        case "pair" | "adverts" | "all":
+            if what != "adverts":
+                world.set_pair(False)
+                world.later(seconds, lambda: world.set_pair(True))
+            if what != "pair":
+                world.vrrp = False
+                world.later(seconds, lambda: setattr(world, "vrrp", True))
+
+
+class Watch:
+    """How long each thing that must not last has lasted."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.both = self.addresses = 0.0
+        self.longest_both = self.longest_neither = 0.0
+
+    def __call__(self) -> None:
+        world = self.world
+        hear = world.pair and all(node.serves for node in world.nodes)
+        self.both = self.both + STEP if hear and not any(node.muted for node in world.nodes) else 0.0
+        self.addresses = self.addresses + STEP if hear and all(node.addresses for node in world.nodes) else 0.0
+        self.longest_both = max(self.longest_both, self.both)
+        assert self.both <= BOTH, f"{world.now}: both unmuted"
+        assert self.addresses <= ADDRESSES, f"{world.now}: both answer for the virtual addresses"
+        if all(node.muted for node in world.nodes):
+            muted = world.now - max(node.muted_since for node in world.nodes)
+            healthy = world.now - min(node.healthy_since for node in world.nodes)
+            self.longest_neither = max(self.longest_neither, min(muted, healthy))
+            assert min(muted, healthy) <= NEITHER, f"{world.now}: both muted"
+        for node in world.nodes:
+            if not node.muted and node.serves and node.machine:
+                orphan = node.machine.box.orphan_until
+                assert node.machine.box.vrrp == "MASTER" or (orphan is not None and orphan >= world.now - STEP)
+
+
+def play(history: list[tuple[float, tuple[str, str, float]]], world: World) -> Watch:
+    watch = Watch(world)
+    for pause, (what, box, seconds) in history:
+        world.run(pause, watch)
+        note(f"{world.now}: {what} {box} {seconds}")
+        strike(world, what, box, seconds)
+    return watch
+
+
+@SETTINGS
+@given(HISTORIES, st.lists(st.integers(0, 139), min_size=1, max_size=40), st.integers(0, 6))
+def test_one_voice_and_not_none_and_everybody_is_called(
+    history: list[tuple[float, tuple[str, str, float]]], fates: list[int], unreachable: int
+) -> None:
+    turn = [0]
+
+    def fate() -> int:
+        turn[0] += 1
+        return fates[turn[0] % len(fates)]
+
+    world = settled(6, unreachable)
+    world.fates = fate
+    watch = play(history, world)
+    world.run(20.0, watch)
+    master = world.master()
+    assert master is not None
+    assert master.machine and master.vrrp == "MASTER" and master.addresses
+    assert not master.hold
+    assert not master.machine.box.calls.called
+    # Whoever the last master knew to be there talks to it now.
+    for name in master.machine.box.table.lately(world.peers, world.now):
+        peer = world.peers[name]
+        assert not peer.reachable or peer.session == master.name, name
+
+
+@SETTINGS
+@given(st.lists(st.tuples(BOXES, st.sampled_from([0.0, 0.4, 1.0, 3.0])), min_size=1, max_size=4))
+def test_both_come_up_in_any_order(starts: list[tuple[str, float]]) -> None:
+    world = World()
+    watch = Watch(world)
+    for box, pause in starts:
+        (world.alpha if box == "alpha" else world.beta).boot(None if pause else 1000.0)
+        world.run(pause, watch)
+    world.run(8.0, watch)
+    assert world.master() is not None
+
+
+def test_no_action_calls_anybody_before_the_first_unmute() -> None:
+    world = settled()
+    for node in world.nodes:
+        for _, action in node.log:
+            if isinstance(action, a.UnmuteTunnels):
+                break
+            assert not isinstance(action, a.CallPeers | a.ReAddPeers)
