@@ -9,7 +9,11 @@ from pathlib import Path
 
 from appliance.adapters.errors import Refused
 
-RUNTIME_GLOBS = (("run/systemd/network", "50-appliance-*"), ("run/systemd/resolved.conf.d", "50-appliance.conf"))
+RUNTIME_GLOBS = (
+    ("run/systemd/network", "50-appliance-*"),
+    ("run/systemd/resolved.conf.d", "50-appliance.conf"),
+    ("run/appliance", "*.conf"),
+)
 
 
 def write_whole(path: Path, content: bytes, mode: int) -> None:

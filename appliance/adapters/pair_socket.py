@@ -9,15 +9,14 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-PORT = 51818
-
 
 class PairSocket(asyncio.DatagramProtocol):
     """Sends to the partner, and hands each datagram of its own to `heard`; anything else is dropped."""
 
-    def __init__(self, own: str, partner: str, heard: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, own: str, partner: str, port: int, heard: Callable[[dict[str, Any]], None]) -> None:
         self.own = own
         self.partner = partner
+        self.port = port
         self.heard = heard
         self.transport: asyncio.DatagramTransport | None = None
 
@@ -28,7 +27,7 @@ class PairSocket(asyncio.DatagramProtocol):
         level, option = (socket.IPPROTO_IPV6, 78) if family == socket.AF_INET6 else (socket.IPPROTO_IP, 15)
         bound.setsockopt(level, option, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((self.own, PORT))
+        bound.bind((self.own, self.port))
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=bound)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -46,4 +45,4 @@ class PairSocket(asyncio.DatagramProtocol):
 
     def send(self, message: dict[str, Any]) -> None:
         if self.transport:
-            self.transport.sendto(json.dumps(message, separators=(",", ":")).encode(), (self.partner, PORT))
+            self.transport.sendto(json.dumps(message, separators=(",", ":")).encode(), (self.partner, self.port))

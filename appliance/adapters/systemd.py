@@ -49,6 +49,15 @@ def main_pid(unit: str) -> int:
     return int(_run("systemctl", "show", "--property=MainPID", "--value", unit).strip() or "0")
 
 
+def reload_if_running(unit: str) -> None:
+    if running(unit):
+        _run("systemctl", "reload", unit)
+
+
+def restart_if_running(unit: str) -> None:
+    _run("systemctl", "try-restart", unit)
+
+
 def reload_networkd(devices: tuple[str, ...]) -> None:
     """networkd sets up again the links whose file changed, and `devices` in any case."""
     _run("networkctl", "reload")

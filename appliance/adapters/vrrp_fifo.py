@@ -9,16 +9,13 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-FOLDER = Path("/run/appliance")
-FIFO = FOLDER / "vrrp.fifo"
-READY = FOLDER / "vrrp-ready"
 UNIT = "appliance-vrrp.service"
 
 
 class VrrpFifo:
     """Reads whole lines. Opened for writing as well, so that keepalived's end closing is no end of file for us."""
 
-    def __init__(self, path: Path = FIFO) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.rest = b""
         if not path.exists() or not stat.S_ISFIFO(path.stat().st_mode):
@@ -33,11 +30,6 @@ class VrrpFifo:
                 self.rest += data
         *whole, self.rest = self.rest.split(b"\n")
         return [line.decode(errors="replace") for line in whole]
-
-
-def write_ready(ready: bool, path: Path = READY) -> None:
-    """keepalived adds this number to the priority, by its weight: 0 ready, 1 not."""
-    path.write_text("0\n" if ready else "1\n")
 
 
 def watch_process(pid: int, ended: Callable[[], None]) -> int:

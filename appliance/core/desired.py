@@ -13,6 +13,9 @@ from appliance.core.firewall.zones import Site
 from appliance.core.grants import granted
 from appliance.core.model import Box, Config
 from appliance.core.networkd import RESOLVED_FILE, network_file, network_path, resolved_file
+from appliance.core.pair.desired import desired_pair
+from appliance.core.pair.files import pair_files
+from appliance.core.pair.routing import pair_rules
 from appliance.core.problems import ConfigurationError, Path, Problem
 from appliance.core.state import (
     MAIN_TABLE,
@@ -72,11 +75,13 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
     def line(path: Path) -> int:
         return document.mark(path).line
 
+    pair = desired_pair(config, name)
     tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
     uplinks = _uplinks(config, name)
     devices = tuple(interface.device for interface in box.interfaces.values())
     files = {network_path(each): network_file(config, box, each) for each in box.interfaces}
     files[RESOLVED_FILE] = resolved_file(config, box)
+    files.update(pair_files(config, name))
     return Desired(
         site=config.site,
         box=name,
@@ -85,12 +90,12 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         uplinks=uplinks,
         tunnels=tunnels,
         routes=tuple(_routes(config)),
-        rules=tuple(_rules(tunnels, uplinks)),
+        rules=(*_rules(tunnels, uplinks), *pair_rules(config, name)),
         files=files,
         sysctls=_sysctls(uplinks),
         ruleset=Ruleset(*render_both(config, name, line), devices),
         grants=granted(Site(config, name, line)),
-        notes=tuple(_notes(config)),
+        pair=pair,
     )
 
 
@@ -102,11 +107,6 @@ def _sysctls(uplinks: tuple[Uplink, ...]) -> dict[str, str]:
             # With slashes, since the name of a VLAN's device has a dot (sysctl.d(5)).
             found[f"net/{family}/conf/{uplink.device}/ignore_routes_with_linkdown"] = "1"
     return found
-
-
-def _notes(config: Config) -> Iterable[str]:
-    if config.failover:
-        yield "failover is not carried out yet: this box runs alone, with its own addresses only"
 
 
 def _links(box: Box) -> tuple[DesiredLink, ...]:

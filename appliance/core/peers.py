@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.core.state import Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, ObservedPeer
+from appliance.core.state import Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, ObservedPeer, Role
 from appliance.core.steps import PeerChange, SetPeers
 
 CALL_SECONDS = 25
@@ -34,6 +34,7 @@ def change(
     previous: Desired | None,
     moved: dict[str, str],
     seen: Mapping[str, str],
+    role: Role,
 ) -> Change:
     """Compares the peers that `tunnel` should have with those that its engine has (`state` None: there is none yet)."""
     present = state.peers if state else {}
@@ -54,7 +55,7 @@ def change(
         endpoint = _endpoint(peer, now, observed, before.get(peer.name, peer.endpoint), moved.get(peer.name))
         if now is None and endpoint is None and peer.name in seen:
             endpoint = seen[peer.name]
-        found = _new(peer, endpoint) if now is None else _difference(peer, now, endpoint, observed.secrets)
+        found = _new(peer, endpoint) if now is None else _difference(peer, now, endpoint, observed, role)
         if found:
             changes.append(found)
             if now:
@@ -139,12 +140,12 @@ def _keepalive(peer: DesiredPeer, endpoint: str | None) -> int:
 
 
 def _difference(
-    peer: DesiredPeer, now: ObservedPeer, endpoint: str | None, secrets: dict[str, str]
+    peer: DesiredPeer, now: ObservedPeer, endpoint: str | None, observed: Observed, role: Role
 ) -> PeerChange | None:
     wanted = frozenset(peer.allowed_ips)
     added = tuple(sorted(wanted - now.allowed_ips))
     surplus = bool(now.allowed_ips - wanted)
-    key = secrets[peer.preshared_key] if peer.preshared_key else ""
+    key = observed.secrets[peer.preshared_key] if peer.preshared_key else ""
     keepalive = _keepalive(peer, endpoint or now.endpoint)
     found = PeerChange(
         peer.name,
@@ -153,7 +154,7 @@ def _difference(
         replace=surplus,
         preshared_key=(peer.preshared_key or "") if key != now.preshared_key else None,
         endpoint=endpoint,
-        keepalive=keepalive if keepalive != now.keepalive else None,
+        keepalive=keepalive if keepalive != now.keepalive and not role.calling else None,
     )
     same = (found.allowed_ips, found.preshared_key, found.endpoint, found.keepalive) == (None, None, None, None)
     return None if same else found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from appliance.core import peers
 from appliance.core.state import (
     ALIAS,
+    ALONE,
     AUTO,
     KERNEL,
     USERSPACE,
@@ -18,6 +19,7 @@ from appliance.core.state import (
     Grant,
     Observed,
     ObservedLink,
+    Role,
     Route,
     Rule,
 )
@@ -33,6 +35,7 @@ from appliance.core.steps import (
     ForgetConnections,
     LoadRuleset,
     ReloadNetworkd,
+    ReloadPair,
     ReloadResolved,
     SetDevice,
     SetLink,
@@ -42,6 +45,8 @@ from appliance.core.steps import (
 )
 
 DEFAULT_UPLINK_MTU = 1500
+NETWORK_FOLDER = "/run/systemd/network/"
+PAIR_FOLDER = "/run/appliance/"
 RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
 
 
@@ -75,14 +80,15 @@ def plan(
     previous: Desired | None = None,
     moved: Mapping[str, str] | None = None,
     seen: Mapping[str, str] | None = None,
+    role: Role = ALONE,
 ) -> Plan:
     """The way from `observed` to `desired`.
 
     `previous` is what this box was told before: an endpoint is set again only where its text differs from it.
     `moved` maps peers (TUNNEL.PEER) to the endpoint that they were just found to have moved to, `seen` to the one where
-    they were lately: a new engine is told of it.
+    they were lately: a new engine is told of it. `role` is the box's in its pair.
     """
-    made = _Planner(desired, observed, previous, dict(moved or {}), seen or {})
+    made = _Planner(desired, observed, previous, dict(moved or {}), seen or {}, role)
     made.firewall()
     made.files()
     made.removals()
@@ -107,6 +113,11 @@ def engine_for(tunnel: DesiredTunnel, observed: Observed) -> str:
     if tunnel.engine == AUTO:
         return KERNEL if observed.kernel_wireguard else USERSPACE
     return tunnel.engine
+
+
+def muted(tunnel: DesiredTunnel) -> DesiredTunnel:
+    """The tunnel as a box has it that is not master: everything set, but nothing of its own to say."""
+    return replace(tunnel, peers=tuple(replace(peer, keepalive=0) for peer in tunnel.peers))
 
 
 def running_engine(link: ObservedLink) -> str:
@@ -139,12 +150,15 @@ class _Planner:
         previous: Desired | None,
         moved: dict[str, str],
         seen: Mapping[str, str],
+        role: Role,
     ) -> None:
         self.desired = desired
         self.observed = observed
         self.previous = previous
         self.moved = moved
         self.seen = seen
+        self.role = role
+        self.muted = {tunnel.device for tunnel in desired.tunnels if tunnel.moves and role.muted}
         self.planned: list[Planned] = []
         self.disturbs: list[str] = []
         self.warnings: list[str] = list(desired.notes)
@@ -168,7 +182,8 @@ class _Planner:
     def files(self) -> None:
         wanted, present = self.desired.files, self.observed.files
         changed = [path for path in sorted(wanted.keys() | present.keys()) if wanted.get(path) != present.get(path)]
-        networkd = [path for path in changed if path != RESOLVED_FILE]
+        networkd = [path for path in changed if path.startswith(NETWORK_FOLDER)]
+        pair = [path for path in changed if path.startswith(PAIR_FOLDER)]
         anew = tuple(
             link.device
             for link in self.desired.links
@@ -180,6 +195,9 @@ class _Planner:
         if RESOLVED_FILE in changed:
             self._write([RESOLVED_FILE], ReloadResolved())
             self.add(ReloadResolved())
+        if pair:
+            self._write(pair, ReloadPair())
+            self.add(ReloadPair())
 
     def _write(self, paths: list[str], reload: Step) -> None:
         """Undoing runs in reverse, so the first file's undo comes last: it is the one that ends with the reload."""
@@ -257,7 +275,11 @@ class _Planner:
                 self.disturbs.append(
                     f"{tunnel.name}: {len(state.peers)} peers must reach it anew (key or port changed)"
                 )
-        change = peers.change(tunnel, engine, state, self.observed, self.previous, self.moved, self.seen)
+        silent = device in self.muted
+        wanted = muted(tunnel) if silent else tunnel
+        change = peers.change(
+            wanted, engine, state, self.observed, self.previous, self.moved, {} if silent else self.seen, self.role
+        )
         self.warnings += change.warnings
         if change.step:
             self.add(change.step, *((change.undo,) if change.undo else ()))
@@ -272,12 +294,13 @@ class _Planner:
                 self.add(AddAddress(device, address), DeleteAddress(device, address))
         mtu = tunnel_mtu(tunnel, self.desired, self.observed)
         if link is None:
-            self.add(SetLink(device, mtu, True))
-        elif link.mtu != mtu or not link.up:
+            self.add(SetLink(device, mtu, not silent))
+        elif link.mtu != mtu or link.up == silent:
             new_mtu = mtu if link.mtu != mtu else None
+            turned = link.up == silent
             self.add(
-                SetLink(device, new_mtu, None if link.up else True),
-                SetLink(device, link.mtu if new_mtu else None, None if link.up else False),
+                SetLink(device, new_mtu, not silent if turned else None),
+                SetLink(device, link.mtu if new_mtu else None, silent if turned else None),
             )
 
     def routes_and_rules(self) -> None:
@@ -298,7 +321,8 @@ class _Planner:
 
     def _wanted_routes(self) -> frozenset[Route]:
         """The routes of the file, and for each uplink's own table where that uplink leads at this moment."""
-        routes = set(self.desired.routes)
+        # A link that is down loses its routes; what would have gone there meets the black hole behind them.
+        routes = {route for route in self.desired.routes if route.device not in self.muted}
         for uplink in self.desired.uplinks:
             if not uplink.mark:
                 continue

@@ -151,14 +151,32 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """This box as one of two. `own` and `partner_address` are the ends of the pair link."""
+    """This box as one of two. `own` and `partner_address` are the ends inside the pair link.
+
+    `partner_endpoint` is where the link's own packets go, ADDRESS:PORT.
+    """
 
     partner: str
     preferred: bool
     own: str
     partner_address: str
+    partner_endpoint: str
     virtual_addresses: tuple[VirtualAddress, ...]
     routers: tuple[Router, ...]
+    role_line: tuple[str, str]
+    """The first two words of keepalived's lines that say that this box is master."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a box may do at this moment. `muted`: its moving tunnels say nothing. `calling`: a takeover is under way,
+    and keepalives are its own."""
+
+    muted: bool = False
+    calling: bool = False
+
+
+ALONE = Role()
 
 
 @dataclass(frozen=True, slots=True)

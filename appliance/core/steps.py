@@ -68,6 +68,14 @@ class ReloadResolved:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadPair:
+    """Has keepalived and conntrackd read their files again, where they run."""
+
+    def __str__(self) -> str:
+        return "keepalived, conntrackd: read the files again"
+
+
+@dataclass(frozen=True, slots=True)
 class AddTunnel:
     """Makes a WireGuard interface, run by `engine`."""
 
@@ -242,6 +250,7 @@ type Step = (
     | WriteFile
     | ReloadNetworkd
     | ReloadResolved
+    | ReloadPair
     | AddTunnel
     | DeleteTunnel
     | SetDevice

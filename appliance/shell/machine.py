@@ -101,6 +101,9 @@ class Machine:
                 systemd.reload_networkd(devices)
             case steps.ReloadResolved():
                 systemd.reload_resolved()
+            case steps.ReloadPair():
+                systemd.reload_if_running("appliance-vrrp.service")
+                systemd.restart_if_running("appliance-conntrackd.service")
             case steps.AddTunnel(device, engine, alias):
                 self._add_tunnel(device, engine, alias)
             case steps.DeleteTunnel(device, engine):

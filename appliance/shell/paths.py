@@ -43,6 +43,11 @@ class Paths:
         return self.state / "endpoints.json"
 
     @property
+    def floor(self) -> Path:
+        """Seconds since 1970 below which no handshake of this box may be dated."""
+        return self.state / "floor"
+
+    @property
     def control(self) -> Path:
         return self.root / "run/appliance/control.sock"
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from pathlib import Path
 
 from appliance.adapters import systemd, vrrp_fifo
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
+from appliance.core.pair.names import NOT_READY, READY, READY_FILE
 from appliance.core.plan import running_engine
 from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel
 from appliance.core.steps import PeerChange
@@ -48,7 +49,7 @@ class TakeoverShell:
     # -- tunnels ------------------------------------------------------------------------------------------------------
 
     def mute(self) -> None:
-        """Every moving tunnel's link down; a userspace engine forgets its sessions by losing and regaining its peers."""
+        """Every moving tunnel's link down; a userspace engine forgets its sessions with its peers."""
         for tunnel in self.tunnels:
             found = self.engine(tunnel)
             if found is None:
@@ -159,7 +160,8 @@ class TakeoverShell:
     # -- keepalived ---------------------------------------------------------------------------------------------------
 
     def set_ready(self, ready: bool) -> None:
-        vrrp_fifo.write_ready(ready)
+        """keepalived notices within milliseconds (inotify) and adds the number to its priority."""
+        Path(READY_FILE).write_text(f"{READY if ready else NOT_READY}\n")
 
     def start_keepalived(self) -> int:
         """Returns its process id."""
@@ -168,8 +170,3 @@ class TakeoverShell:
 
     def stop_keepalived(self) -> None:
         systemd.stop(vrrp_fifo.UNIT)
-
-
-def muted(tunnel: DesiredTunnel) -> DesiredTunnel:
-    """The tunnel as a box has it that is not master: everything set, but nothing of its own to say."""
-    return replace(tunnel, peers=tuple(replace(peer, keepalive=0) for peer in tunnel.peers))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from appliance.adapters.errors import Refused
 from appliance.core.plan import Plan, Planned, plan
-from appliance.core.state import Desired, Observed, ObservedDevice
+from appliance.core.state import ALONE, Desired, Observed, ObservedDevice, Role
 from appliance.core.steps import ReloadNetworkd, Step
 from appliance.shell.machine import Machine
 
@@ -41,6 +41,7 @@ class Keeper:
     repaired: int = 0
     waited_for: ReloadNetworkd | None = None
     seen: dict[str, str] = field(default_factory=dict)
+    role: Role = ALONE
 
     def observe(self) -> Observed:
         return self.machine.observe(self.resolved())
@@ -60,7 +61,7 @@ class Keeper:
 
     def plan(self, desired: Desired) -> Plan:
         """What it would take to get to `desired` from here."""
-        return plan(desired, self.observe(), self.desired)
+        return plan(desired, self.observe(), self.desired, role=self.role)
 
     # -- repairing ----------------------------------------------------------------------------------------------------
 
@@ -74,7 +75,7 @@ class Keeper:
     def _repair(self, desired: Desired, moved: dict[str, str]) -> float | None:
         start = time.monotonic()
         try:
-            todo = plan(desired, self.observe(), desired, moved, self.seen)
+            todo = plan(desired, self.observe(), desired, moved, self.seen, self.role)
         except (Refused, OSError) as error:
             self.failures = (str(error),)
             return self._retry()
@@ -124,7 +125,7 @@ class Keeper:
             self.machine.read_facts()
             self._possible(desired)
             before = self.observe()
-            todo = plan(desired, before, self.desired)
+            todo = plan(desired, before, self.desired, role=self.role)
             if any("is left out" in warning for warning in todo.warnings):
                 raise ApplyFailed("; ".join(todo.warnings) + "; nothing was changed")
             done: list[Planned] = []
@@ -177,7 +178,7 @@ class Keeper:
         ran: set[Step] = {each.step for each in done}
         while True:
             self.changed.clear()
-            rest = plan(desired, self.observe(), desired)
+            rest = plan(desired, self.observe(), desired, role=self.role)
             if not rest:
                 return
             fresh = [
@@ -209,6 +210,6 @@ class Keeper:
         if self.desired is None:
             return "taken back" if not trouble else f"taking it back met: {trouble[0]}"
         again = self._repair(self.desired, {})
-        if again is not None or plan(self.desired, self.observe(), self.desired):
+        if again is not None or plan(self.desired, self.observe(), self.desired, role=self.role):
             return f"the configuration before is being restored ({'; '.join(self.failures) or 'not complete yet'})"
         return "the configuration before runs again"

@@ -19,18 +19,25 @@ from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
 from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
+from appliance.core.pair.link import enrolled, with_pair_link
 from appliance.core.plan import plan, shown
 from appliance.core.problems import ConfigurationError
+from appliance.core.state import ALONE, Desired, Role
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.supervisor.compiler import compile_file, keep, kept
 from appliance.supervisor.control import ControlSocket
 from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.keeper import ApplyFailed, Keeper
+from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.report import report
 
 log = logging.getLogger("appliance.supervisor")
 
+NOT_PAIRED = (
+    "failover is not carried out: this box does not know its partner's key yet, so it runs alone, with its own "
+    "addresses only; put the key of the other box's pair link into /data/appliance/keys/pair-partner.pub"
+)
 COALESCE_SECONDS = 0.01
 """Events come in bursts; one look after the burst sees all of it."""
 
@@ -46,6 +53,7 @@ class Supervisor:
         self.moved: dict[str, str] = {}
         self.retry: asyncio.TimerHandle | None = None
         self.refused: tuple[str, ...] = ()
+        self.pair: PairDriver | None = None
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -56,6 +64,7 @@ class Supervisor:
         self.machine.read_facts()
         await self._load_confirmed()
         await self._repair()
+        await self._pair()
         await control.start()
         daemon.notify(f"READY=1\nSTATUS={self._summary()}")
         beat = asyncio.create_task(self._beat())
@@ -133,7 +142,36 @@ class Supervisor:
         except ConfigurationError as error:
             self._refuse(tuple(problem.line(str(self.paths.confirmed)) for problem in error.problems))
             return
-        self.endpoints.follow(self.keeper.desired)
+        self._use(self.keeper.desired)
+
+    def _use(self, desired: Desired) -> None:
+        """The wish of the confirmed file; and in a pair that knows its partner, the link to it, and a role."""
+        self.keeper.desired = self._paired(desired)
+        self.endpoints.follow(desired)
+        if not self._has_partner():
+            self.keeper.role = ALONE
+        elif self.pair is None:
+            self.keeper.role = role_at_start(self.machine, self.keeper.desired)
+
+    def _paired(self, desired: Desired) -> Desired:
+        return with_pair_link(desired, self.machine.keys.public_keys())
+
+    def _has_partner(self) -> bool:
+        desired = self.keeper.desired
+        return desired is not None and enrolled(desired, self.machine.keys.public_keys())
+
+    async def _pair(self) -> None:
+        """Starts, tells or ends the pair, as the configuration that runs now says."""
+        desired = self.keeper.desired
+        if desired is None or not self._has_partner():
+            if self.pair:
+                self.pair.close()
+                self.pair = None
+        elif self.pair:
+            self.pair.configured(desired)
+        else:
+            self.pair = PairDriver(self.paths, self.machine, self.keeper, desired, self.wake.set)
+            await self.pair.start(desired)
 
     def _refuse(self, reasons: tuple[str, ...]) -> None:
         self.refused = reasons
@@ -158,6 +196,8 @@ class Supervisor:
                     return await self._plan(request)
                 case "apply":
                     return await self._apply(request)
+                case "handover":
+                    return self._handover()
                 case other:
                     return {"error": f"the supervisor does not know {other!r}"}
         except ConfigurationError as error:
@@ -168,27 +208,46 @@ class Supervisor:
     def _status(self) -> dict[str, Any]:
         desired = self.keeper.desired
         observed = self.keeper.observe()
-        todo = plan(desired, observed, desired) if desired else None
-        return report(desired, observed, todo, (*self.keeper.failures, *self.refused), self.machine.nft.counters())
+        todo = plan(desired, observed, desired, role=self.keeper.role) if desired else None
+        notes = [*self.keeper.failures, *self.refused]
+        if desired and desired.pair and not self.pair:
+            notes.append(NOT_PAIRED)
+        found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
+        if self.pair:
+            found["pair"] = self.pair.report()
+            found["role"] = found["pair"]["role"]
+        return found
 
     async def _plan(self, request: dict[str, Any]) -> dict[str, Any]:
         desired = await compile_file(_content(request), self.paths.box_name())
         self.machine.read_facts()
-        return shown(self.keeper.plan(desired))
+        return shown(self.keeper.plan(self._paired(desired)))
 
     async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
         content = _content(request)
         desired = await compile_file(content, self.paths.box_name())
-        done = await self.keeper.apply(desired)
+        if self.pair is None and enrolled(desired, self.machine.keys.public_keys()):
+            self.keeper.role = Role(muted=True)
+        done = await self.keeper.apply(self._paired(desired))
         if self._confirmed_digest() != desired.digest:
             write_whole(self.paths.confirmed, content, 0o600)
             keep(self.paths.compiled, content, self.paths.box_name(), desired)
         self.refused = ()
-        self.endpoints.follow(desired)
+        self._use(desired)
+        await self._pair()
         asyncio.get_running_loop().call_later(COALESCE_SECONDS, memory.give_back)
         daemon.notify(f"STATUS={self._summary()}")
         log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
-        return shown(done)
+        answer = shown(done)
+        if desired.pair and not self.pair:
+            answer["warnings"].append(NOT_PAIRED)
+        return answer
+
+    def _handover(self) -> dict[str, Any]:
+        if self.pair is None:
+            return {"error": "this box stands alone: there is nobody to hand the role to"}
+        self.pair.handover()
+        return {"pair": self.pair.report()}
 
     def _confirmed_digest(self) -> str:
         try:

@@ -1,7 +1,8 @@
 """The files of a pair, judged by the programs that read them: keepalived and conntrackd.
 
     golden folder ──► keepalived -t ──► a box on its own network becomes master: its addresses, its routes
-                 └──► two boxes on one network hand over by what is written into vrrp-ready, and reload
+                 └──► two boxes on one network hand over by what is written into vrrp-ready, and reload,
+                      with the firewall between them
 
      alpha ── lan ── bravo
        └───── wan ─────┘
@@ -19,19 +20,14 @@ from pathlib import Path
 
 import pytest
 
+from appliance.core.firewall import render
 from appliance.core.model import Config
-from appliance.core.pair import (
-    NEVER,
-    NOT_READY,
-    READY,
-    READY_TO_STAND_IN,
-    VIRTUAL_TABLE,
-    hearing_devices,
-    keepalived_conf,
-    pair_addresses,
-    pair_rules,
-    role_line,
-)
+from appliance.core.networkd import network_file
+from appliance.core.pair.addresses import pair_addresses
+from appliance.core.pair.instances import hearing_devices, role_line
+from appliance.core.pair.keepalived import keepalived_conf
+from appliance.core.pair.names import NEVER, NOT_READY, READY, READY_TO_STAND_IN, VIRTUAL_TABLE
+from appliance.core.pair.routing import pair_rules
 from appliance.core.state import MAIN_TABLE
 from tests.lab import Lab, Node, Switch, wait_for
 from tests.unit.pair.cases import CASES, loaded, rendered
@@ -40,6 +36,7 @@ PAIRS = [case for case in CASES if rendered(case)]
 BOTH = [pytest.param(case, box, id=f"{case.name}-{box}") for case in PAIRS for box in loaded(case).boxes]
 EXAMPLE = next(case for case in PAIRS if case.name == "the-example-as-users-read-it")
 ONE_PUBLIC = next(case for case in PAIRS if case.name == "one-public-address-only")
+NO_ADDRESS_ON_THE_LINK = [case for case in PAIRS if "no_virtual_ipaddress" in rendered(case)["alpha/keepalived.conf"]]
 FOLDER = "/run/appliance"
 
 # Real-time scheduling comes from outside, as the unit gives it (docs/keepalived.md).
@@ -174,6 +171,36 @@ def test_conntrackd_takes_the_file(lab: Lab, case: Path, box: str) -> None:
     assert not re.search(r"warn|error|fail|deprecat|unknown", said, re.IGNORECASE), said
 
 
+def test_conntrackd_exchanges_what_passes_and_not_what_ends_here(lab: Lab) -> None:
+    config = loaded(EXAMPLE)
+    own, _ = pair_addresses(config, "alpha")
+    node = lab.node("alpha")
+    node.attach(lab.switch("pair"), "wg-pair", [f"{own}/64"])
+    node.sh("mount -t tmpfs -o mode=755 pair /run && mkdir /run/appliance")
+    file = f"{FOLDER}/conntrackd.conf"
+    node.put(file, rendered(EXAMPLE)["alpha/conntrackd.conf"])
+    # Until a rule asks for it, the kernel tracks nothing in this network.
+    node.nft("table inet watch { chain in { type filter hook input priority 0; ct state new counter\n } }")
+    node.sh(f"conntrackd -C {file} >/run/log 2>&1 &")
+    wait_for(lambda: node.run("conntrackd", "-C", file, "-s", check=False).returncode == 0, 5, "conntrackd answers")
+
+    def tracked(asks: str, asked: str, answers: str, answered: str, port: int) -> None:
+        node.sh(
+            f"conntrack -I -p tcp -t 300 --state ESTABLISHED -u ASSURED,SEEN_REPLY -s {asks} -d {asked} "
+            f"-r {answers} -q {answered} --sport {port} --dport 443 --reply-port-src 443 --reply-port-dst {port}"
+        )
+
+    tracked("192.168.10.20", "198.51.100.7", "198.51.100.7", "203.0.113.10", 4001)  # hides behind the virtual address
+    tracked("198.51.100.8", "203.0.113.10", "192.168.10.20", "198.51.100.8", 4002)  # a port forward
+    tracked("10.20.0.10", "192.168.10.20", "192.168.10.20", "10.20.0.10", 4003)  # from a tunnel
+    tracked("198.51.100.8", "203.0.113.10", "203.0.113.10", "198.51.100.8", 4004)  # to the box, where it moves
+    tracked("192.168.10.20", "192.168.10.2", "192.168.10.2", "192.168.10.20", 4005)  # to the box, where it stays
+    tracked("10.20.0.10", "10.20.0.1", "10.20.0.1", "10.20.0.10", 4006)  # to the box, in a tunnel
+    wait_for(lambda: "4003" in node.run("conntrackd", "-C", file, "-i").stdout, 5, "conntrackd knows the last one")
+    known = node.run("conntrackd", "-C", file, "-i").stdout
+    assert sorted(set(re.findall(r"sport=(400\d)", known))) == ["4001", "4002", "4003"]
+
+
 def test_a_missing_network_card_passes_the_test_of_the_file(lab: Lab) -> None:
     """`dynamic_interfaces`: it is the plan that says which device is not there."""
     config = loaded(EXAMPLE)
@@ -220,6 +247,16 @@ def test_the_role_follows_readiness(lab: Lab, case: Path) -> None:
     for link in bravo.links:
         link.cut()
     alpha.becomes("MASTER")
+
+
+@pytest.mark.parametrize("case", NO_ADDRESS_ON_THE_LINK, ids=lambda case: case.name)
+def test_an_instance_without_addresses_is_heard(lab: Lab, case: Path) -> None:
+    alpha, bravo, _ = pair_of(lab, case)
+    time.sleep(1)
+    assert (alpha.role, bravo.role) == ("MASTER", "BACKUP")
+    alpha.signal("TERM")
+    bravo.becomes("MASTER")
+    wait_for(lambda: virtual(loaded(case)) <= bravo.addresses, 1, "bravo has the virtual addresses")
 
 
 @pytest.mark.parametrize("case", [EXAMPLE, ONE_PUBLIC], ids=lambda case: case.name)
@@ -285,6 +322,56 @@ def test_with_one_network_between_them_a_deaf_box_holds_no_address(lab: Lab) -> 
     lan.mend()
     alpha.becomes("MASTER")
     bravo.becomes("BACKUP")
+
+
+@pytest.mark.parametrize("name", ["IPv6-beside-IPv4", "a-cable-between-the-boxes-and-one-public-address"])
+def test_the_firewall_lets_the_partner_through_and_nobody_else(lab: Lab, name: str) -> None:
+    case = next(case for case in PAIRS if case.name == name)
+    config = loaded(case)
+    switches = switches_of(lab, config)
+    boxes = {box: box_of(lab, config, box, switches) for box in config.boxes}
+    for box, each in boxes.items():
+        each.nft(render(config, box, lambda path: 0))
+        each.start()
+    first = next(box for box in boxes if "priority 154" in keepalived_conf(config, box))
+    other = next(box for box in boxes if box != first)
+    boxes[first].becomes("MASTER")
+    boxes[other].becomes("BACKUP")
+    time.sleep(1)
+    assert (boxes[first].role, boxes[other].role) == ("MASTER", "BACKUP")
+    boxes[first].ready(NOT_READY)
+    boxes[other].becomes("MASTER")
+    boxes[first].becomes("BACKUP")
+    stranger = lab.node("stranger")
+    stranger.attach(switches["lan"], "eth0", ["192.168.10.9/24"])
+    before = dropped(boxes[other])
+    stranger.run("ping", "-c1", "-W1", "192.168.10.1", check=False)
+    stranger.sh(
+        "python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112); "
+        's.setsockopt(0, 2, 255); s.sendto(bytes(20), ("192.168.10.1", 0))\''
+    )
+    wait_for(lambda: dropped(boxes[other]) > before, 2, "VRRP of a stranger is dropped")
+
+
+def dropped(box: PairBox) -> int:
+    listed = json.loads(box.run("nft", "-j", "list", "counter", "inet", "appliance", "dropped_input").stdout)
+    return int(next(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry))
+
+
+def test_networkd_leaves_the_virtual_addresses_alone(lab: Lab) -> None:
+    """Without KeepConfiguration it takes them away at every start, reload and reconfiguration."""
+    config = loaded(EXAMPLE)
+    box = lab.box("alpha")
+    box.attach(lab.switch("lan"), "enp2s0")
+    box.boot()
+    box.put("/run/systemd/network/50-appliance-lan.network", network_file(config, config.boxes["alpha"], "lan"))
+    box.run("networkctl", "reload")
+    wait_for(lambda: box.address("enp2s0") == "192.168.10.2", 10, "networkd sets the box's own address")
+    box.sh("ip address add 192.168.10.1/24 dev enp2s0")
+    for change in ("systemctl restart systemd-networkd", "networkctl reload", "networkctl reconfigure enp2s0"):
+        box.sh(change)
+        wait_for(lambda: "configured" in box.run("networkctl", "list", "enp2s0").stdout, 10, "networkd is done")
+        assert "192.168.10.1/24" in box.run("ip", "address", "show", "enp2s0").stdout, change
 
 
 def test_packets_of_the_tunnels_leave_from_the_virtual_address(lab: Lab) -> None:

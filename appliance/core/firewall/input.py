@@ -6,15 +6,9 @@ from collections.abc import Sequence
 
 from appliance.core.firewall.text import chain, comment, elements, quoted
 from appliance.core.firewall.zones import Site, devices
-from appliance.core.pair.addresses import (
-    PAIR_DEVICE,
-    PAIR_PORT,
-    PROTOCOL_PORT,
-    STATE_PORT,
-    pair_addresses,
-    pair_endpoints,
-)
+from appliance.core.pair.addresses import pair_addresses, pair_endpoints
 from appliance.core.pair.instances import instances
+from appliance.core.pair.names import PAIR_DEVICE, PAIR_PORT, PROTOCOL_PORT, STATE_PORT
 
 STATES = (
     f"ct state established,related accept{comment('answers, and ICMP errors about known connections')}",

@@ -6,18 +6,10 @@ import hashlib
 from ipaddress import IPv6Address, IPv6Network
 
 from appliance.core.model import Config, Interface
+from appliance.core.pair.names import PAIR_PORT, PROTOCOL_PORT, STATE_PORT
 from appliance.core.values import Address
 from appliance.core.values import Interface as InterfaceAddress
 
-PAIR_NAME = "pair"
-"""The pair link's name; no tunnel may have it, since its device would be the same."""
-PAIR_DEVICE = f"wg-{PAIR_NAME}"
-PAIR_PORT = 51819
-"""UDP port of the pair link's WireGuard, on the network that failover.pair_link names."""
-PROTOCOL_PORT = 51818
-"""UDP port on which the supervisors talk, inside the pair link."""
-STATE_PORT = 3780
-"""UDP port on which conntrackd sends connections, inside the pair link."""
 PAIR_PORTS = {
     PAIR_PORT: "the link between the two boxes",
     PROTOCOL_PORT: "the two boxes' talk with each other",

@@ -6,16 +6,13 @@ from collections.abc import Iterator
 
 from appliance.core.model import Config
 from appliance.core.pair.addresses import (
-    PAIR_DEVICE,
-    STATE_PORT,
     own_addresses,
     pair_addresses,
     pair_network,
     partner_of,
+    virtual_addresses,
 )
-
-CONNTRACKD_FILE = "/run/appliance/conntrackd.conf"
-CONNTRACKD_CONTROL = "/run/appliance/conntrackd.ctl"
+from appliance.core.pair.names import CONNTRACKD_CONTROL, PAIR_DEVICE, STATE_PORT
 
 _BUFFER = 1_249_280
 """Socket buffers for a burst of a few thousand connections; the example in conntrackd.conf(5)."""
@@ -83,8 +80,8 @@ General {{
             ICMP
             IPv6-ICMP
         }}
-        # What a box says from an address that stays ends with it. The virtual addresses are not here: whatever hides
-        # behind one has it in its answers, and all four addresses of a connection are compared (filter.c).
+        # Connections that end at the box itself end with it, also those to an address that moves. What hides behind
+        # such an address is not meant by this: compared are who asks and who answers (conntrackd's filter.c).
         Address Ignore {{
 {ignored}        }}
     }}
@@ -93,11 +90,23 @@ General {{
 
 
 def _ignored(config: Config) -> Iterator[str]:
+    """Every address that a box has, as conntrackd.conf(5) advises, and the loopback's."""
     yield "IPv4_address 127.0.0.0/8"
     yield "IPv6_address ::1"
     yield f"IPv6_address {pair_network(config)}"
-    for box in config.boxes.values():
-        for interface in box.interfaces.values():
-            for version in (4, 6):
-                for address in own_addresses(interface, version):
-                    yield f"IPv{version}_address {address.ip}"
+    own = [
+        address
+        for box in config.boxes.values()
+        for interface in box.interfaces.values()
+        for version in (4, 6)
+        for address in own_addresses(interface, version)
+    ]
+    moving = [
+        address
+        for name in next(iter(config.boxes.values())).interfaces
+        for version in (4, 6)
+        for address in virtual_addresses(config, name, version)
+    ]
+    inside = [address for tunnel in config.tunnels.values() for address in tunnel.addresses]
+    for address in dict.fromkeys(one.ip for one in (*own, *moving, *inside)):
+        yield f"IPv{address.version}_address {address}"

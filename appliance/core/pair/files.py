@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from appliance.core.model import Config
 from appliance.core.pair.addresses import partner_of
-from appliance.core.pair.conntrackd import CONNTRACKD_FILE, conntrackd_conf
-from appliance.core.pair.keepalived import KEEPALIVED_FILE, keepalived_conf
+from appliance.core.pair.conntrackd import conntrackd_conf
+from appliance.core.pair.keepalived import keepalived_conf
+from appliance.core.pair.names import CONNTRACKD_FILE, KEEPALIVED_FILE
 
 
 def pair_files(config: Config, box: str) -> dict[str, str]:

@@ -7,11 +7,9 @@ from ipaddress import IPv4Network, IPv6Network
 
 from appliance.core.model import Config
 from appliance.core.pair.addresses import own_addresses, partner_of, usable_address, virtual_addresses
+from appliance.core.pair.names import GROUP
 from appliance.core.values import Address
 from appliance.core.values import Interface as InterfaceAddress
-
-GROUP = "pair"
-"""The sync group of all instances, if there are several: a box is master on all of its networks or on none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,8 @@ class Instance:
 def instances(config: Config, box: str) -> list[Instance]:
     """One for each network and IP version with virtual addresses in which both boxes have their own.
 
-    An address that only moves (one public address) has no such network: an instance of pair_link carries it.
+    An address that only moves (one public address) has no such network: the instance of pair_link carries it. That
+    one is there in any case, as one more network on which the two hear each other.
     """
     partner = partner_of(config, box)
     if partner is None or config.failover is None:
@@ -86,7 +85,7 @@ def instances(config: Config, box: str) -> list[Instance]:
             way = _way(config, box, name, version)
             if way:
                 (instance or carrier).ways.append(way)
-    return [each for each in possible.values() if each.moving or each.carried]
+    return [each for each in possible.values() if each.moving or each.carried or each is carrier]
 
 
 def role_line(config: Config, box: str) -> tuple[str, str]:

@@ -18,13 +18,9 @@ from keepalived_config import (
 from appliance.core.model import Config
 from appliance.core.networkd import uplink_metric
 from appliance.core.pair.addresses import partner_of
-from appliance.core.pair.instances import GROUP, Instance, Moving, Way, instances
-from appliance.core.pair.readiness import LOST_LINK, priority
-from appliance.core.pair.routing import VIRTUAL_TABLE
-
-KEEPALIVED_FILE = "/run/appliance/keepalived.conf"
-NOTIFY_FIFO = "/run/appliance/vrrp.fifo"
-READY_FILE = "/run/appliance/vrrp-ready"
+from appliance.core.pair.instances import Instance, Moving, Way, instances
+from appliance.core.pair.names import GROUP, NOTIFY_FIFO, READY_FILE, VIRTUAL_TABLE
+from appliance.core.pair.priorities import LOST_LINK, priority
 
 _ANNOUNCE_AGAIN_SECONDS = 60
 _READY = "ready"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from appliance.core.model import Config
 from appliance.core.pair.instances import instances
+from appliance.core.pair.names import VIRTUAL_TABLE
 from appliance.core.state import MAIN_TABLE, Rule
-
-VIRTUAL_TABLE = 50
-"""keepalived fills it on the master: the networks of the virtual addresses, and the default routes."""
 
 TUNNEL_MARK = 0x5700
 TUNNEL_MARK_MASK = 0xFFFF

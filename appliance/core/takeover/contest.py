@@ -11,7 +11,7 @@ from appliance.core.takeover import role
 from appliance.core.takeover.actions import Announce, AskConnections, SendConnections, SetEndpoints
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.events import MASTER
-from appliance.core.takeover.hello import ACTIVE, Hello
+from appliance.core.takeover.hello import ACTIVE, YIELDING, Hello
 
 
 def heard(box: Box, hello: Hello) -> None:
@@ -87,7 +87,8 @@ def _contest(box: Box, hello: Hello) -> None:
     active = hello.role == ACTIVE
     if box.muted:
         if _is_yielding(box):
-            if not active or hello.epoch < box.epoch:
+            both_yield = hello.role == YIELDING and (hello.epoch, hello.box) > (box.epoch, box.name)
+            if hello.epoch < box.epoch or not (active or both_yield):
                 role.promote(box, f"{hello.box} stepped down", again=True)
         else:
             box.epoch = max(box.epoch, hello.epoch)
@@ -145,8 +146,6 @@ def _clock(box: Box, hello: Hello) -> None:
         box.step_clock()
     late = box.floor.behind(box.now)
     if box.floor.trusted and late > 1.0:
-        box.note(
-            "clock", f"{hello.box} started handshakes {late:.0f} s in this box's future; peers may refuse this one"
-        )
+        box.note("clock", "handshakes were started in the future of this box's clock, which is right; some may fail")
     elif box.floor.trusted:
         box.note("clock", "")

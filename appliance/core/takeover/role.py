@@ -27,7 +27,7 @@ from appliance.core.takeover.report import Phases
 def promote(box: Box, why: str, again: bool = False) -> None:
     """Takes the role, above every epoch that is known. `again`: VRRP did not move, so keepalived announces nothing."""
     if not box.muted:
-        mute(box, why)
+        mute(box, why, quietly=True)
     partner = box.partner.hello
     if partner and partner.role == ACTIVE and not partner.handing_over and not again:
         box.losses.partner_lost(partner.epoch, box.now)
@@ -58,14 +58,17 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     read_soon(box)
 
 
-def mute(box: Box, why: str) -> None:
-    """Always the first thing that is done about a lost role, and harmless when there was none."""
+def mute(box: Box, why: str, quietly: bool = False) -> None:
+    """Always the first thing that is done about a lost role, and harmless when there was none.
+
+    `quietly`: it is taken again at once, and a partner that yields must not take it for free.
+    """
     box.do(MuteTunnels())
     box.phases = phases(box)
     was, box.muted = not box.muted, True
     box.master_at = box.began = box.read_at = box.suspect_until = None
     box.torn = False
-    if was:
+    if was and not quietly:
         box.became(why)
         box.tell()
     release(box)
@@ -100,7 +103,7 @@ def end_orphan(box: Box, why: str) -> None:
     mute(box, why)
     box.do(DropVirtualAddresses())
     if box.restart_at is None and box.alive_at is None:
-        box.restart_at = box.now + box.restart_after
+        box.restart_at = box.now + box.timers.restart
 
 
 def release(box: Box) -> None:

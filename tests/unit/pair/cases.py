@@ -11,7 +11,10 @@ from pathlib import Path, PurePosixPath
 from appliance.core.check import check
 from appliance.core.model import Config
 from appliance.core.networkd import network_file
-from appliance.core.pair import hearing_devices, pair_addresses, pair_endpoints, pair_files, pair_rules, role_line
+from appliance.core.pair.addresses import pair_addresses, pair_endpoints
+from appliance.core.pair.files import pair_files
+from appliance.core.pair.instances import hearing_devices, role_line
+from appliance.core.pair.routing import pair_rules
 from appliance.core.state import MAIN_TABLE, Rule
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "cases").iterdir() if folder.is_dir())

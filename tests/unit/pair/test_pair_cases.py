@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.core.pair import keepalived_conf, pair_addresses, pair_endpoints, pair_files, pair_rules
+from appliance.core.pair.addresses import pair_addresses, pair_endpoints
+from appliance.core.pair.files import pair_files
+from appliance.core.pair.keepalived import keepalived_conf
+from appliance.core.pair.routing import pair_rules
 from tests.unit.pair.cases import CASES, loaded, rendered
 
 BY_NAME = [case.name for case in CASES]
@@ -74,18 +77,6 @@ def test_the_link_between_them_is_the_same_seen_from_both_sides(case: Path) -> N
     endpoints = pair_endpoints(config, first)
     assert endpoints
     assert endpoints == (pair_endpoints(config, second) or ())[::-1]
-
-
-@pytest.mark.parametrize("case", PAIRS, ids=PAIR_NAMES)
-def test_connections_behind_a_moving_address_are_exchanged(case: Path) -> None:
-    """What hides behind a moving address has that address in its answers: it must not be ignored."""
-    config = loaded(case)
-    assert config.failover
-    for box in config.boxes:
-        text = rendered(case)[f"{box}/conntrackd.conf"]
-        for addresses in config.failover.virtual_addresses.values():
-            for address in addresses:
-                assert not re.search(rf"address {re.escape(str(address.ip))}$", text, re.MULTILINE)
 
 
 def test_a_box_alone_has_nothing_of_it() -> None:

@@ -152,6 +152,12 @@ class Node:
         self.start_supervisor()
 
     def power_cut(self) -> None:
+        other = self.world.other(self)
+        if self.machine and not other.muted:
+            heard = other.machine.box.partner.hello if other.machine else None
+            if heard is None or heard.held < self.machine.box.held:
+                # Nobody is left who could say that the peers' sessions were here.
+                self.world.secret = True
         self.powered = self.addresses = self.ready = self.hold = False
         self.machine = self.keepalived = None
         self.kept_epoch = self.kept_held = 0
@@ -353,6 +359,7 @@ class World:
         self.pair = True
         self.pair_since = 0.0
         self.vrrp = True
+        self.secret = False
         self.both = self.neither = self.held = 0.0
         self.peers = {f"office.p{n}": PeerSide(n >= unreachable) for n in range(peers)}
         self.alpha = Node(self, "alpha")

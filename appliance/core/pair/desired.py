@@ -1,0 +1,42 @@
+"""Config → what a box should be as one of two."""
+
+from __future__ import annotations
+
+from appliance.core.model import Config
+from appliance.core.pair.addresses import (
+    pair_addresses,
+    pair_endpoints,
+    partner_of,
+    usable_address,
+    virtual_addresses,
+)
+from appliance.core.pair.instances import role_line
+from appliance.core.pair.names import PAIR_PORT
+from appliance.core.state import Pair, Router, VirtualAddress
+
+
+def desired_pair(config: Config, box: str) -> Pair | None:
+    """The pair from one box's side; None for a box that stands alone."""
+    partner, ends = partner_of(config, box), pair_endpoints(config, box)
+    if partner is None or ends is None or config.failover is None:
+        return None
+    own, other = pair_addresses(config, box)
+    interfaces = config.boxes[box].interfaces
+    moving, routers = [], []
+    for name, interface in interfaces.items():
+        for version in (4, 6):
+            moving += [VirtualAddress(interface.device, str(one)) for one in virtual_addresses(config, name, version)]
+            virtual = usable_address(config, name, version)
+            gateway = next((each for each in interface.gateway if each.version == version), None)
+            if virtual and gateway:
+                routers.append(Router(interface.device, str(virtual.ip), str(gateway)))
+    return Pair(
+        partner=partner,
+        preferred=(config.failover.prefer or next(iter(config.boxes))) == box,
+        own=str(own),
+        partner_address=str(other),
+        partner_endpoint=f"[{ends[1]}]:{PAIR_PORT}" if ends[1].version == 6 else f"{ends[1]}:{PAIR_PORT}",
+        virtual_addresses=tuple(moving),
+        routers=tuple(routers),
+        role_line=role_line(config, box),
+    )

@@ -1,0 +1,18 @@
+"""Priorities (RFC 9568 section 5.2.4): 254 and 250 once names.READY is added to them."""
+
+from __future__ import annotations
+
+from appliance.core.model import Config
+
+PREFERRED = 154
+OTHER = 150
+
+LOST_LINK = -110
+"""Per link without carrier. More than READY: a box that is not ready but has its links goes before one that is
+ready and has not. Not FAULT: if the modem that both are plugged into is switched off, the office keeps its router."""
+
+
+def priority(config: Config, box: str) -> int:
+    """The priority in keepalived.conf. Without `prefer` the first box in the file begins, as some box must."""
+    prefer = config.failover.prefer if config.failover else None
+    return PREFERRED if box == (prefer or next(iter(config.boxes))) else OTHER

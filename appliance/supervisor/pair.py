@@ -1,0 +1,290 @@
+"""The pair: hands what happens to the takeover's state machine, and does what it decides."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from appliance.adapters import systemd, vrrp_fifo
+from appliance.adapters.errors import Refused
+from appliance.adapters.files import write_whole
+from appliance.adapters.pair_socket import PairSocket
+from appliance.core.codec import from_json, to_json
+from appliance.core.pair.names import CONNTRACKD_FILE, NOTIFY_FIFO, PROTOCOL_PORT
+from appliance.core.plan import engine_for
+from appliance.core.state import ALONE, Desired, Role
+from appliance.core.takeover import Machine as Takeover
+from appliance.core.takeover import actions as a
+from appliance.core.takeover import events as e
+from appliance.core.takeover.hello import Hello
+from appliance.shell.machine import Machine
+from appliance.shell.paths import Paths
+from appliance.shell.takeover import TakeoverShell
+from appliance.supervisor.keeper import Keeper
+
+log = logging.getLogger("appliance.pair")
+
+CONNTRACKD_UNIT = "appliance-conntrackd.service"
+STATE = Path("/run/appliance/pair.json")
+NOT_MASTER = {"BACKUP", "FAULT", "STOP"}
+
+
+class PairDriver:
+    """One box of a pair while its configuration has `failover:` and the boxes know each other."""
+
+    def __init__(
+        self, paths: Paths, machine: Machine, keeper: Keeper, desired: Desired, wake: Callable[[], None]
+    ) -> None:
+        assert desired.pair is not None
+        self.wake = wake
+        self.paths = paths
+        self.keeper = keeper
+        self.pair = desired.pair
+        self.machine = machine
+        self.shell = TakeoverShell(machine, desired)
+        self.takeover = Takeover(desired.box, secrets.token_hex(8), desired.pair.preferred)
+        self.socket = PairSocket(self.pair.own, self.pair.partner_address, PROTOCOL_PORT, self._datagram)
+        self.fifo = vrrp_fifo.VrrpFifo(Path(NOTIFY_FIFO))
+        self.queue: deque[e.Event] = deque()
+        self.timer: asyncio.TimerHandle | None = None
+        self.handling = False
+        self.state = _stored()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self, desired: Desired) -> None:
+        """Takes the box as it is: booting, or at work with a supervisor that was killed."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.fifo.descriptor, self._fifo)
+        await self.socket.open()
+        running = systemd.main_pid(vrrp_fifo.UNIT)
+        if running:
+            vrrp_fifo.watch_process(running, self._keepalived_died)
+        systemd.start(CONNTRACKD_UNIT)
+        self.configured(desired)
+        self.handle(
+            e.Started(
+                now=time.monotonic(),
+                wall=time.time(),
+                floor=self._floor(),
+                trusted=False,
+                keepalived=bool(running),
+                vrrp=str(self.state.get("vrrp", "")) if running else "",
+                unmuted=not self.keeper.role.muted,
+                epoch=int(self.state.get("epoch", 0)),
+            )
+        )
+
+    def close(self) -> None:
+        """The configuration has no pair any more: the role, its addresses and daemons go."""
+        asyncio.get_running_loop().remove_reader(self.fifo.descriptor)
+        if self.timer:
+            self.timer.cancel()
+        with contextlib.suppress(Refused):
+            self.shell.stop_keepalived()
+            systemd.stop(CONNTRACKD_UNIT)
+        if self.socket.transport:
+            self.socket.transport.close()
+        self.keeper.role = ALONE
+
+    def configured(self, desired: Desired) -> None:
+        """Another configuration is running."""
+        assert desired.pair is not None
+        self.pair = desired.pair
+        self.shell.use(desired)
+        observed = self.keeper.observe()
+        peers = tuple(
+            e.Peer(peer.name, peer.keepalive, engine_for(tunnel, observed))
+            for tunnel in desired.tunnels
+            if tunnel.moves
+            for peer in tunnel.peers
+        )
+        self.handle(e.ConfigurationChanged(desired.digest, 0, peers, time.monotonic()))
+
+    def _floor(self) -> float:
+        try:
+            return float(self.paths.floor.read_text())
+        except (OSError, ValueError):
+            return 0.0
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def _fifo(self) -> None:
+        """`INSTANCE "lan-ipv4" MASTER 254` and the like; of several only the last counts."""
+        state = ""
+        for line in self.fifo.lines():
+            words = [word.strip('"') for word in line.split()]
+            if len(words) < 3:
+                continue
+            if words[2] == "MASTER" and tuple(words[:2]) == self.pair.role_line:
+                state = "MASTER"
+            elif words[2] in NOT_MASTER:
+                state = words[2]
+            elif words[2] == "MASTER_RX_LOWER_PRI":
+                self.handle(e.MasterSeenLowerPriority(time.monotonic()))
+        if state:
+            log.info("VRRP: %s", state, extra={"VRRP": state})
+            self._store(vrrp=state)
+            self.handle(e.Vrrp(state, time.monotonic()))
+
+    def _datagram(self, message: dict[str, Any]) -> None:
+        hello = from_json(Hello, message)
+        self.handle(e.PartnerHello(hello, time.monotonic()))
+
+    def _keepalived_died(self) -> None:
+        self.handle(e.KeepalivedDied(time.monotonic()))
+
+    def _tick(self) -> None:
+        self.handle(e.Tick(time.monotonic()))
+
+    def handover(self) -> None:
+        self.handle(e.HandoverAsked(time.monotonic()))
+
+    def handle(self, event: e.Event) -> None:
+        """One event after another: an action may answer with one."""
+        self.queue.append(event)
+        if self.handling:
+            return
+        self.handling = True
+        try:
+            while self.queue:
+                for action in self.takeover.handle(self.queue.popleft()):
+                    self._do(action)
+        finally:
+            self.handling = False
+        self._role()
+        if self.timer:
+            self.timer.cancel()
+        deadline = self.takeover.next_deadline
+        if deadline is not None:
+            delay = max(0.0, deadline - time.monotonic())
+            self.timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _role(self) -> None:
+        report = self.takeover.report()
+        calling = bool(report.takeover and not report.takeover.done and not report.muted)
+        role = Role(report.muted, calling)
+        if role != self.keeper.role:
+            self.keeper.role = role
+            self.wake()
+
+    # -- what is done -------------------------------------------------------------------------------------------------
+
+    def _do(self, action: a.Action) -> None:
+        try:
+            self._carry_out(action)
+        except (Refused, OSError) as error:
+            log.error("%s: %s", type(action).__name__, error)
+
+    def _carry_out(self, action: a.Action) -> None:
+        now = time.monotonic
+        match action:
+            case a.MuteTunnels():
+                self.keeper.role = Role(muted=True)
+                self.shell.mute()
+            case a.UnmuteTunnels():
+                self.keeper.role = Role(calling=True)
+                self.shell.unmute()
+                self.queue.append(e.Unmuted(now()))
+            case a.SetKeepalive(peers=peers, seconds=seconds):
+                self.shell.set_keepalive(peers, seconds)
+            case a.CallPeers(peers=peers, seconds=seconds):
+                self.shell.call(peers, seconds)
+            case a.ReAddPeers(peers=peers, seconds=seconds):
+                self.shell.re_add(peers, seconds)
+            case a.SetEndpoints(endpoints=endpoints):
+                self.shell.set_endpoints(endpoints)
+            case a.AddTunnelRoutes():
+                self.shell.add_tunnel_routes()
+            case a.AskRouter():
+                self.shell.ask_routers()
+            case a.HoldForward(on=on):
+                self.shell.hold_forward(on)
+            case a.CommitConnections():
+                self._conntrackd(["-c"], ["-f"], ["-R"], then=lambda: e.Committed(now()))
+            case a.AskConnections():
+                self._conntrackd(["-n"], then=lambda: e.ConnectionsReceived(now()))
+            case a.SendConnections():
+                self._conntrackd(["-B"])
+            case a.TellPartner(hello=hello):
+                self.socket.send(to_json(hello))
+                if hello.epoch != self.state.get("epoch"):
+                    self._store(epoch=hello.epoch)
+            case a.SetReady(ready=ready):
+                self.shell.set_ready(ready)
+            case a.StartKeepalived():
+                pid = self.shell.start_keepalived()
+                if pid:
+                    vrrp_fifo.watch_process(pid, self._keepalived_died)
+                self.queue.append(e.KeepalivedStarted(now()) if pid else e.KeepalivedDied(now()))
+            case a.StopKeepalived():
+                self.shell.stop_keepalived()
+            case a.DropVirtualAddresses():
+                self.shell.drop_virtual_addresses()
+            case a.Announce():
+                self.shell.announce()
+            case a.ReadPeers():
+                self.queue.append(e.PeersRead(self.shell.readings(), now()))
+            case a.RaiseFloor(wall=wall):
+                write_whole(self.paths.floor, f"{wall:.0f}\n".encode(), 0o644)
+            case a.StepClock(wall=wall):
+                # chrony sets the clock; where it cannot, a handshake would be refused, and that is said.
+                log.warning("the clock is %.0f s behind the pair's", wall - time.time())
+            case a.Note(topic=topic, text=text):
+                if text:
+                    log.info("%s", text, extra={"TOPIC": topic})
+
+    def _conntrackd(self, *calls: list[str], then: Any = None) -> None:
+        """In the background, since committing takes a while with many connections; then the event, if any."""
+
+        async def run() -> None:
+            for call in calls:
+                with contextlib.suppress(OSError):
+                    child = await asyncio.create_subprocess_exec(
+                        "conntrackd", "-C", CONNTRACKD_FILE, *call, stdout=asyncio.subprocess.DEVNULL,
+                        stderr=asyncio.subprocess.DEVNULL,
+                    )  # fmt: skip
+                    await child.wait()
+            if then:
+                self.handle(then())
+
+        task = asyncio.create_task(run())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _store(self, **values: object) -> None:
+        self.state.update(values)
+        temporary = STATE.with_suffix(".new")
+        temporary.write_text(json.dumps(self.state))
+        temporary.replace(STATE)
+
+    def report(self) -> dict[str, Any]:
+        """For `status`."""
+        return dict(to_json(self.takeover.report()))
+
+
+def _stored() -> dict[str, Any]:
+    """What a supervisor that was killed had last written down; a boot empties the folder."""
+    try:
+        return dict(json.loads(STATE.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def role_at_start(machine: Machine, desired: Desired) -> Role:
+    """Muted from the first instant, unless a supervisor before this one had the box at work."""
+    if desired.pair is None:
+        return ALONE
+    links = machine.netlink.links()
+    moving = [tunnel.device for tunnel in desired.tunnels if tunnel.moves]
+    at_work = bool(systemd.main_pid(vrrp_fifo.UNIT)) and any(links[d].up for d in moving if d in links)
+    return Role(muted=not at_work)

@@ -1,0 +1,164 @@
+"""Two boxes that stand in for each other, a branch, a laptop behind NAT, an office host.
+
+                     internet (router)
+             203.0.113.1 │ 198.51.100.1 │ 192.0.2.1
+        ┌────────────────┤              ├───────────────┐
+    wan │ .2         wan │ .3       wan │ .2        wan │ .2
+   ┌────┴────┐      ┌────┴────┐    ┌────┴────┐     ┌────┴────┐
+   │  alpha  │      │  bravo  │    │ branch  │     │home(NAT)│
+   └────┬────┘      └────┬────┘    └─────────┘     └────┬────┘
+    lan │ .2         lan │ .3       10.20.0.2       lan │
+        └──────┬─────────┘                         ┌────┴────┐
+          ┌────┴────┐                              │ laptop  │
+          │  host   │ .20   gateway .1             └─────────┘
+          └─────────┘                               10.20.0.10
+
+Virtual addresses: 203.0.113.10 and 192.168.10.1. alpha is preferred. Branch and laptop are stock wg-quick peers that
+talk to 203.0.113.10:51820.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.lab import Box, KeyPair, Lab, Node, WgPeer, genkey, wait_for, wg_quick_peer
+from tests.labs.office import status
+
+VIRTUAL = "203.0.113.10"
+HOST = "192.168.10.20"
+BRANCH = "10.20.0.2"
+LAPTOP = "10.20.0.10"
+
+YAML = """\
+version: 1
+site: zurich
+boxes:
+  alpha:
+    interfaces:
+      wan: {{device: enp1s0, address: 203.0.113.2/24, gateway: 203.0.113.1}}
+      lan: {{device: enp2s0, address: 192.168.10.2/24}}
+  bravo:
+    interfaces:
+      wan: {{device: enp1s0, address: 203.0.113.3/24, gateway: 203.0.113.1}}
+      lan: {{device: enp2s0, address: 192.168.10.3/24}}
+failover:
+  prefer: alpha
+  virtual_addresses:
+    wan: 203.0.113.10/24
+    lan: 192.168.10.1/24
+  pair_link: lan
+tunnels:
+  office:
+    listen_port: 51820
+    addresses: [10.20.0.1/24]
+    peers:
+      laptop: {{public_key: "{laptop}", address: 10.20.0.10}}
+      branch: {{public_key: "{branch}", address: 10.20.0.2}}
+firewall:
+  allow:
+    - {{from: lan, to: wan}}
+    - {{from: lan, to: office}}
+    - {{from: office, to: lan}}
+  masquerade: [wan]
+"""
+
+PEER = """\
+[Interface]
+PrivateKey = {private}
+Address = {address}/32
+[Peer]
+PublicKey = {office}
+Endpoint = 203.0.113.10:51820
+AllowedIPs = 10.20.0.0/24, 192.168.10.0/24
+{more}
+"""
+
+
+@dataclass
+class Duo:
+    lab: Lab
+    keys: dict[str, KeyPair] = field(
+        default_factory=lambda: {name: genkey() for name in ("office", "alpha", "bravo", "laptop", "branch")}
+    )
+    peers: list[WgPeer] = field(default_factory=list)
+
+    def build(self) -> Duo:
+        lab = self.lab
+        self.wan, self.lan = lab.switch("wan"), lab.switch("lan")
+        branch_wan, home_wan, home_lan = (lab.switch(name) for name in ("branch-wan", "home-wan", "home-lan"))
+        self.internet: Node = lab.node("internet")
+        self.internet.attach(self.wan, "zurich", ["203.0.113.1/24"])
+        self.internet.attach(branch_wan, "branch", ["198.51.100.1/24"])
+        self.internet.attach(home_wan, "home", ["192.0.2.1/24"])
+        self.internet.forward()
+        self.alpha, self.bravo = (self._box(name) for name in ("alpha", "bravo"))
+        self.host: Node = lab.node("host")
+        self.host.attach(self.lan, "eth0", [f"{HOST}/24"], gateway="192.168.10.1")
+        self.branch: Node = lab.node("branch")
+        self.branch.attach(branch_wan, "eth0", ["198.51.100.2/24"], gateway="198.51.100.1")
+        self.home: Node = lab.node("home")
+        self.home.attach(home_wan, "wan", ["192.0.2.2/24"], gateway="192.0.2.1")
+        self.home.attach(home_lan, "lan", ["192.168.1.1/24"])
+        self.home.masquerade("wan")
+        self.laptop: Node = lab.node("laptop")
+        self.laptop.attach(home_lan, "eth0", ["192.168.1.10/24"], gateway="192.168.1.1")
+        return self
+
+    def _box(self, name: str) -> Box:
+        box = self.lab.box(name)
+        box.attach(self.wan, "enp1s0")
+        box.attach(self.lan, "enp2s0")
+        other = "bravo" if name == "alpha" else "alpha"
+        keys = box.data / "appliance/keys"
+        keys.mkdir(parents=True)
+        (box.data / "appliance/box").write_text(name)
+        for file, text in (
+            ("wg-office.key", self.keys["office"].private),
+            ("wg-office.pub", self.keys["office"].public),
+            ("wg-pair.key", self.keys[name].private),
+            ("wg-pair.pub", self.keys[name].public),
+            ("pair-partner.pub", self.keys[other].public),
+        ):
+            (keys / file).write_text(text)
+            (keys / file).chmod(0o600)
+        public = {each: self.keys[each].public for each in ("laptop", "branch")}
+        (box.data / "appliance/confirmed.yaml").write_text(YAML.format(**public))
+        return box
+
+    def boot(self) -> Duo:
+        starts = [threading.Thread(target=box.boot) for box in (self.alpha, self.bravo)]
+        for start in starts:
+            start.start()
+        for start in starts:
+            start.join()
+        for node, name, address, more in (
+            (self.laptop, "laptop", LAPTOP, "PersistentKeepalive = 25"),
+            (self.branch, "branch", BRANCH, ""),
+        ):
+            text = PEER.format(
+                private=self.keys[name].private, address=address, office=self.keys["office"].public, more=more
+            )
+            self.peers.append(wg_quick_peer(node, text))
+        return self
+
+    def master(self) -> Box | None:
+        """The box that says it is, if exactly one does."""
+        masters = [box for box in (self.alpha, self.bravo) if box.running and pair(box).get("role") == "master"]
+        return masters[0] if len(masters) == 1 else None
+
+    def settled(self, wanted: Box | None = None, timeout: float = 20) -> Box:
+        """Waits until one box is master (the `wanted` one)."""
+        wait_for(lambda: (found := self.master()) and wanted in (None, found), timeout, "one box is master")
+        found = self.master()
+        assert found
+        return found
+
+
+def pair(box: Box) -> dict[str, Any]:
+    """What `status --json` says of the pair, {} while there is nothing to say."""
+    try:
+        return dict(status(box).get("pair") or {})
+    except ValueError:
+        return {}

@@ -1,0 +1,402 @@
+"""The rules of the role, one by one."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from takeover_steps import WALL, Bench, kinds, only
+
+from appliance.core.codec import from_json, to_json
+from appliance.core.takeover import actions as a
+from appliance.core.takeover import events as e
+from appliance.core.takeover.hello import Entry, Hello
+
+# -- boot ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_box_that_starts_is_mute_and_asks() -> None:
+    done = Bench().start()
+    assert isinstance(done[0], a.MuteTunnels)
+    assert only(a.SetReady, done) == [a.SetReady(False)]
+    assert only(a.TellPartner, done)[0].hello.ask
+    assert not only(a.StartKeepalived, done)
+
+
+def test_without_a_partner_it_waits_one_and_a_half_seconds() -> None:
+    bench = Bench()
+    bench.start()
+    assert not only(a.StartKeepalived, bench.later(1.49))
+    done = bench.later(0.02)
+    assert only(a.StartKeepalived, done)
+    assert only(a.SetReady, done) == [a.SetReady(True)]
+
+
+def test_with_the_partners_table_it_need_not_wait() -> None:
+    bench = Bench()
+    bench.start()
+    entry = Entry(bench.names[0], "192.0.2.1:1", 3.0, (4, 1))
+    assert "StartKeepalived" not in kinds(bench.hear("master", 4, version=(4, 2), until=(4, 1), entries=(entry,)))
+    done = bench.hear("master", 4, version=(4, 2), since=(4, 1), until=(4, 2))
+    assert "StartKeepalived" in kinds(done)
+
+
+def test_it_does_not_start_below_the_floor() -> None:
+    bench = Bench()
+    bench.start(wall=1000.0, trusted=False, floor=WALL)
+    assert "StartKeepalived" not in kinds(bench.later(1.4))
+    done = bench.later(5.0)
+    assert "StartKeepalived" not in kinds(done)
+    step = only(a.StepClock, done)[-1]
+    assert step.wall >= WALL
+    assert "StartKeepalived" in kinds(bench.tell(e.Clock(step.wall, False, bench.now)))
+
+
+def test_a_partners_clock_is_better_than_the_floor_on_disk() -> None:
+    bench = Bench()
+    bench.start(wall=1000.0, trusted=False, floor=WALL + 700)
+    done = bench.hear("backup", 2, clock=WALL)
+    assert only(a.StepClock, done)[0].wall == pytest.approx(WALL, abs=0.2)
+
+
+def test_the_floor_is_written_rarely_and_ahead() -> None:
+    bench = Bench()
+    bench.booted()
+    written = only(a.RaiseFloor, bench.later(3600.0))
+    assert 5 <= len(written) <= 7
+    assert all(after.wall - before.wall >= 590 for before, after in itertools.pairwise(written))
+
+
+# -- promotion and demotion ----------------------------------------------------------------------------------------
+
+
+def test_the_order_of_a_promotion() -> None:
+    bench = Bench(100)
+    bench.booted()
+    entries = tuple(Entry(name, "192.0.2.1:1", float(n), (4, n + 1)) for n, name in enumerate(bench.names))
+    bench.hear("master", 4, version=(4, 100), until=(4, 100), entries=entries)
+    done = bench.vrrp("MASTER")
+    assert kinds(done) == [
+        "HoldForward",
+        "CommitConnections",
+        "SetKeepalive",
+        "UnmuteTunnels",
+        "AddTunnelRoutes",
+        "AskRouter",
+        "CallPeers",
+        "SetReady",
+    ]
+    hello = only(a.TellPartner, done)[0].hello
+    assert isinstance(done[0], a.TellPartner)
+    assert (hello.role, hello.epoch) == ("master", 5)
+    assert only(a.SetKeepalive, done) == [a.SetKeepalive(tuple(bench.names[:50]), 25)]
+    assert only(a.CallPeers, done)[0].peers == tuple(bench.names[50:64])
+
+
+@pytest.mark.parametrize("state", ["BACKUP", "FAULT", "STOP"])
+def test_muting_comes_first(state: str) -> None:
+    bench = Bench()
+    bench.master()
+    done = bench.vrrp(state)
+    assert isinstance(done[0], a.MuteTunnels)
+    assert only(a.TellPartner, done)[0].hello.role == "backup"
+    assert only(a.HoldForward, done) == [a.HoldForward(False)]
+
+
+def test_the_forward_hold_ends_with_the_commit_or_by_itself() -> None:
+    bench = Bench()
+    bench.master()
+    assert only(a.HoldForward, bench.tell(e.Committed(bench.now))) == [a.HoldForward(False)]
+    other = Bench()
+    other.master()
+    assert only(a.HoldForward, other.later(0.6)) == [a.HoldForward(False)]
+
+
+def test_a_notification_twice_does_nothing() -> None:
+    bench = Bench()
+    bench.master()
+    assert kinds(bench.vrrp("MASTER")) == []
+
+
+def test_the_phases_are_measured() -> None:
+    bench = Bench()
+    bench.booted()
+    entries = tuple(Entry(name, "192.0.2.1:1", 1.0, (4, n + 1)) for n, name in enumerate(bench.names))
+    bench.hear("master", 4, version=(4, 3), until=(4, 3), entries=entries)
+    bench.vrrp("MASTER")
+    bench.later(0.01)
+    bench.tell(e.Unmuted(bench.now))
+    bench.later(0.02)
+    bench.tell(e.Handshake(bench.names[0], bench.now))
+    bench.later(0.02)
+    bench.tell(e.Committed(bench.now))
+    bench.later(0.05)
+    bench.read(*bench.names)
+    found = bench.machine.report().takeover
+    assert found is not None
+    times = (found.unmuted, found.first_handshake, found.committed, found.last_active_back)
+    assert times == pytest.approx((0.01, 0.03, 0.05, 0.1))
+    assert (found.called, found.answered, found.done) == (3, 3, True)
+
+
+# -- two masters ---------------------------------------------------------------------------------------------------
+
+
+def test_the_lower_epoch_yields_and_comes_back_when_the_other_stepped_down() -> None:
+    bench = Bench()
+    bench.master()
+    done = bench.hear("master", 5, held=5, master_for=1.0)
+    assert isinstance(done[0], a.MuteTunnels)
+    assert only(a.TellPartner, done)[0].hello.role == "yielding"
+    done = bench.hear("backup", 5, held=5)
+    assert [k for k in kinds(done) if k in ("MuteTunnels", "UnmuteTunnels", "Announce")] == [
+        "UnmuteTunnels",
+        "Announce",
+    ]
+    assert only(a.TellPartner, done)[-1].hello.epoch == 6
+
+
+def test_of_equal_epochs_the_later_name_goes_on() -> None:
+    bench = Bench()
+    bench.master()
+    done = bench.hear("master", 1, held=1, master_for=0.1)
+    assert "Announce" in kinds(done)
+    assert "MuteTunnels" not in kinds(done)
+    assert only(a.TellPartner, done)[0].hello.epoch == 2
+    done = bench.hear("backup", 2, held=1)
+    assert kinds(done)[:1] == ["MuteTunnels"]
+    assert "UnmuteTunnels" in kinds(done)
+
+
+def test_the_one_that_steps_down_late_does_not_disturb_a_takeover() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, master_for=90.0, held=4)
+    bench.vrrp("MASTER")
+    bench.later(0.02)
+    assert "MuteTunnels" not in kinds(bench.hear("master", 4, master_for=90.1, held=4))
+    assert kinds(bench.hear("backup", 5, held=4)) == []
+
+
+def test_a_master_that_learns_that_the_other_was_it_meanwhile_calls_again() -> None:
+    bench = Bench()
+    bench.master()
+    done = bench.hear("backup", 2, held=2)
+    assert kinds(done)[0] == "MuteTunnels"
+    assert "Announce" in kinds(done)
+
+
+def test_an_answer_that_nothing_happened_disturbs_nothing() -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.later(0.8)
+    bench.hear("backup", 1)
+    bench.later(0.1)
+    done = bench.tell(e.Stalled(1.5, bench.now))
+    asked = only(a.TellPartner, done)[0].hello
+    assert asked.ask
+    bench.hear("backup", 1, heard_incarnation="one", heard=asked.sequence)
+    assert "MuteTunnels" not in kinds(bench.later(0.5))
+
+
+@pytest.mark.parametrize("event", [e.Stalled(1.5, 12.5), e.MasterSeenLowerPriority(12.5)])
+def test_no_answer_after_a_stall_counts_as_a_takeover(event: e.Event) -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.later(1.0)
+    bench.hear("backup", 1)
+    assert bench.now == 12.5
+    bench.tell(event)
+    assert "MuteTunnels" in kinds(bench.later(0.4))
+    assert not bench.machine.box.muted
+
+
+def test_the_one_that_yields_for_long_stops_keepalived() -> None:
+    bench = Bench()
+    bench.master()
+    done: list[str] = []
+    for _ in range(8):
+        bench.hear("master", 9, held=9, master_for=5.0)
+        done += kinds(bench.later(0.2))
+    assert [k for k in done if "Keepalived" in k or "Drop" in k] == ["StopKeepalived", "DropVirtualAddresses"]
+    assert "StartKeepalived" in kinds(bench.hear("backup", 9, held=9))
+
+
+# -- keepalived ----------------------------------------------------------------------------------------------------
+
+
+def test_without_keepalived_it_goes_on_until_the_partner_is_master() -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    assert kinds(bench.tell(e.KeepalivedDied(bench.now))) == []
+    done = bench.hear("master", 2, held=2)
+    assert kinds(done)[:1] == ["MuteTunnels"]
+    assert "DropVirtualAddresses" in kinds(done)
+    assert "StartKeepalived" in kinds(bench.later(0.3))
+
+
+def test_without_keepalived_and_partner_it_goes_on_for_two_seconds() -> None:
+    bench = Bench()
+    bench.master()
+    assert kinds(bench.tell(e.KeepalivedDied(bench.now))) == ["StartKeepalived"]
+    assert "MuteTunnels" not in kinds(bench.later(1.9))
+    assert kinds(bench.later(0.2))[:1] == ["MuteTunnels"]
+
+
+def test_keepalived_that_dies_at_once_is_started_ever_more_slowly() -> None:
+    bench = Bench()
+    bench.booted()
+    starts = 0
+    end = bench.now + 60
+    while bench.now < end:
+        bench.tell(e.KeepalivedDied(bench.now))
+        while not only(a.StartKeepalived, bench.later(0.1)):
+            pass
+        starts += 1
+    assert starts <= 12
+
+
+# -- the supervisor's own death ------------------------------------------------------------------------------------
+
+
+def test_a_new_supervisor_leaves_a_working_master_alone() -> None:
+    done = Bench().start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4)
+    assert kinds(done) == ["SetReady"]
+    assert only(a.TellPartner, done)[0].hello.epoch == 5
+
+
+def test_a_new_supervisor_finishes_a_takeover() -> None:
+    done = kinds(Bench().start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4, settled=False))
+    assert done[0] == "MuteTunnels"
+    assert "UnmuteTunnels" in done
+
+
+def test_a_new_supervisor_mutes_what_is_not_masters() -> None:
+    done = Bench().start(keepalived=True, vrrp="BACKUP", unmuted=True, epoch=4)
+    assert kinds(done)[0] == "MuteTunnels"
+    assert "UnmuteTunnels" not in kinds(done)
+
+
+# -- handover and readiness ----------------------------------------------------------------------------------------
+
+
+def test_a_handover_lowers_the_priority_and_mutes_when_vrrp_says_so() -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    done = bench.tell(e.HandoverAsked(bench.now))
+    assert kinds(done) == ["SetReady"]
+    assert only(a.SetReady, done) == [a.SetReady(False)]
+    assert only(a.TellPartner, done)[0].hello.handing_over
+    assert not bench.machine.box.muted
+    assert kinds(bench.vrrp("BACKUP"))[0] == "MuteTunnels"
+    # It stays so until the other one gives the role back.
+    bench.hear("master", 2, held=2)
+    assert not bench.machine.report().ready
+    bench.tell(e.ConnectionsReceived(bench.now))
+    assert only(a.SetReady, bench.hear("master", 2, held=2, handing_over=True)) == [a.SetReady(True)]
+
+
+@pytest.mark.parametrize("ready", [None, False])
+def test_nothing_is_handed_to_a_partner_that_cannot_take_it(ready: bool | None) -> None:
+    bench = Bench()
+    bench.master()
+    if ready is not None:
+        bench.hear("backup", 1, ready=ready)
+    done = bench.tell(e.HandoverAsked(bench.now))
+    assert kinds(done) == []
+    assert "the role was kept" in only(a.Note, done)[0].text
+
+
+def test_a_handover_that_nobody_takes_ends() -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.tell(e.HandoverAsked(bench.now))
+    assert only(a.SetReady, bench.later(5.1)) == [a.SetReady(True)]
+
+
+def test_a_standby_is_ready_when_it_has_everything() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, version=(4, 1), digest="other")
+    assert len(bench.machine.report().not_ready) == 3
+    entry = Entry(bench.names[0], "192.0.2.1:1", 1.0, (4, 1))
+    done = bench.hear("master", 4, version=(4, 1), until=(4, 1), entries=(entry,))
+    assert only(a.SetEndpoints, done) == [a.SetEndpoints({bench.names[0]: "192.0.2.1:1"})]
+    assert len(bench.machine.report().not_ready) == 1
+    assert only(a.SetReady, bench.tell(e.ConnectionsReceived(bench.now))) == [a.SetReady(True)]
+
+
+def test_a_dead_uplink_asks_the_other_to_take_over() -> None:
+    bench = Bench()
+    bench.master()
+    assert only(a.SetReady, bench.tell(e.Uplink(False, bench.now))) == [a.SetReady(False)]
+    assert bench.machine.report().not_ready == ("its uplink is down",)
+
+
+def test_a_preferred_box_that_dies_again_and_again_stays_backup() -> None:
+    bench = Bench(preferred=True)
+    bench.booted()
+    bench.hear("master", 4, losses=(300.0, 200.0, 100.0))
+    bench.tell(e.ConnectionsReceived(bench.now))
+    why = bench.machine.report().not_ready
+    assert len(why) == 1 and "3 times in 10 minutes" in why[0]
+    assert any("stays backup" in text for text in bench.machine.report().notes)
+    for _ in range(3000):
+        bench.later(0.2)
+        bench.hear("master", 4)
+    assert bench.machine.report().ready
+
+
+def test_the_partner_counts_what_it_saw() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, held=4)
+    done = bench.vrrp("MASTER")
+    assert only(a.TellPartner, done)[0].hello.losses == (0.0,)
+
+
+# -- hellos --------------------------------------------------------------------------------------------------------
+
+
+def test_hellos_keep_their_value_on_the_wire() -> None:
+    bench = Bench()
+    bench.master()
+    bench.read(*bench.names)
+    bench.hear("backup", 1)
+    hello = bench.machine.hello()
+    assert len(hello.entries) == 3
+    assert from_json(Hello, to_json(hello)) == hello
+
+
+def test_old_and_doubled_hellos_say_nothing() -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.partner = 0
+    assert kinds(bench.hear("master", 99)) == []
+    bench.hear("backup", 1, incarnation="alpha-2")
+    assert kinds(bench.hear("master", 99, incarnation="alpha-1")) == []
+    assert not bench.machine.box.muted
+
+
+def test_a_silent_partner_is_gone_after_a_second() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("backup", 1)
+    bench.later(0.9)
+    assert bench.machine.box.partner.alive
+    done = bench.later(0.2)
+    assert "alpha is not heard" in only(a.Note, done)[0].text
+
+
+def test_status_says_which_box_is_ahead() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("backup", 1, digest="newer", generation=8)
+    partner = bench.machine.report().partner
+    assert partner is not None and not partner.in_step and partner.ahead == "alpha"
