@@ -27,12 +27,12 @@ devroot: ## the same with the test tools (build/devroot)
 .PHONY: check
 check: ## lint, types and unit tests, in seconds
 	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab; $(PYTEST) -q tests/unit'
+	$(MYPY) appliance tests/lab tests/demo tests/bench; $(PYTEST) -q tests/unit'
 
 .PHONY: test
 test: ## everything: check, and all labs with booted boxes
 	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab; $(PYTEST) tests'
+	$(MYPY) appliance tests/lab tests/demo tests/bench; $(PYTEST) tests'
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)

@@ -16,6 +16,7 @@ VERBS = {
     "check": "reports every problem of an appliance.yaml; needs no root and no network",
     "plan": "the steps from the running state to a file, and what each one disturbs",
     "apply": "runs the plan, reads the system back, and makes the file what a boot loads",
+    "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",
     "schema": "prints the JSON Schema of appliance.yaml, for editors",
     "supervise": "the service; started by systemd",

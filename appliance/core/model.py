@@ -123,7 +123,7 @@ class Failover(Model):
     virtual_addresses: dict[Name, Addresses] = Field(description="By interface: the addresses that move.")
     pair_link: Name = Field(description="The interface over which the two boxes keep each other's state.")
     advert_seconds: AdvertSeconds = Field(
-        default=0.1, description="How often the master says that it lives; three times unheard, the other takes over."
+        default=0.05, description="How often the master says that it lives; three times unheard, the other takes over."
     )
     virtual_router_id: Annotated[int, BeforeValidator(integer(1, 255, "a VRRP router ID")), Field(ge=1, le=255)] = (
         Field(default=51, description="The pair's VRRP number; another one for each pair that shares a network.")

@@ -180,7 +180,7 @@ def test_conntrackd_exchanges_what_passes_and_not_what_ends_here(lab: Lab) -> No
     file = f"{FOLDER}/conntrackd.conf"
     node.put(file, rendered(EXAMPLE)["alpha/conntrackd.conf"])
     # Until a rule asks for it, the kernel tracks nothing in this network.
-    node.nft("table inet watch { chain in { type filter hook input priority 0; ct state new counter\n } }")
+    node.nft("table inet watch {\nchain in {\ntype filter hook input priority 0;\nct state new counter\n}\n}")
     node.sh(f"conntrackd -C {file} >/run/log 2>&1 &")
     wait_for(lambda: node.run("conntrackd", "-C", file, "-s", check=False).returncode == 0, 5, "conntrackd answers")
 

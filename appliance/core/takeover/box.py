@@ -40,6 +40,8 @@ class Box:
         self.muted = True
         self.epoch = 0
         self.held = 0
+        self.adopting_until: float | None = None
+        self.settled = True
         self.since = 0.0
         self.why = "it has just started"
         self.master_at: float | None = None

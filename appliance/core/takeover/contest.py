@@ -26,10 +26,10 @@ def heard(box: Box, hello: Hello) -> None:
     box.losses.tell(hello.losses, box.now)
     if hello.handing_over:
         box.given_away = False
-    if box.muted:
+    if box.muted or box.adopting_until is not None:
         changed = box.table.take(hello, box.now)
         known = {name: endpoint for name, endpoint in changed.items() if name in box.peers}
-        if known:
+        if known and box.muted:
             box.do(SetEndpoints(known))
         if box.table.version >= hello.version:
             box.synced_epoch = hello.epoch

@@ -19,7 +19,10 @@ class Floor:
 
     def __init__(self, timers: Timers) -> None:
         self.timers = timers
+        self.found = 0.0
+        """On disk when the box started."""
         self.stored = 0.0
+        """On disk now."""
         self.told = 0.0
         self.used = 0.0
         self.offset = 0.0
@@ -43,8 +46,8 @@ class Floor:
 
     @property
     def lowest(self) -> float:
-        vague = not self.trusted and self.known < self.stored - self.timers.floor_ahead
-        return max(self.known, self.stored) if vague else self.known
+        vague = not self.trusted and self.known < self.found - self.timers.floor_ahead
+        return max(self.known, self.found) if vague else self.known
 
     def behind(self, now: float) -> float:
         """Seconds by which the clock is below the floor, 0 when it is not."""

@@ -16,7 +16,7 @@ from appliance.core.takeover.events import MASTER, STOP, Started
 
 
 def started(box: Box, event: Started) -> None:
-    box.floor.stored = event.floor
+    box.floor.found = box.floor.stored = event.floor
     box.floor.clock(event.wall, event.trusted, event.now)
     box.became("it has just started")
     # What the file or the supervisor before this one may have set.
@@ -25,13 +25,13 @@ def started(box: Box, event: Started) -> None:
         box.boot_until = None
         box.alive_at, box.vrrp = box.now, event.vrrp
         box.epoch, box.held = event.epoch, event.held
-        if event.vrrp != MASTER:
-            role.mute(box, "")
-        elif event.unmuted and event.settled:
-            role.adopt(box)
+        if event.vrrp == MASTER and event.unmuted:
+            role.adopt(box, event.settled)
         else:
-            box.muted = not event.unmuted
-            role.promote(box, "its supervisor was started again while it took over", again=True)
+            role.mute(box, "")
+        if event.vrrp == MASTER and not event.unmuted:
+            # Elected meanwhile; but whom to call, only the partner can tell.
+            box.boot_until = box.now + box.timers.boot
     else:
         box.boot_until = box.now + box.timers.boot
         role.mute(box, "")
@@ -56,8 +56,9 @@ def boot_due(box: Box) -> None:
     complete = partner.alive and box.table.version >= partner.version
     if box.now >= box.boot_until or complete:
         box.boot_until = None
-        box.restart_at = box.now + box.timers.restart_most
-        box.do(StartKeepalived())
+        if box.alive_at is None:
+            box.restart_at = box.now + box.timers.restart_most
+            box.do(StartKeepalived())
         if box.vrrp == MASTER:
             role.promote(box, "VRRP elected it")
 
@@ -106,6 +107,8 @@ def keepalived_died(box: Box) -> None:
         box.restart_after = box.timers.restart
     before, box.vrrp = box.vrrp, ""
     box.alive_at = box.yielding_at = box.probing_until = None
+    if box.boot_until is not None and before == MASTER:
+        box.do(MuteTunnels(), DropVirtualAddresses())
     if box.parked or box.boot_until is not None:
         return
     again = box.now + box.restart_after

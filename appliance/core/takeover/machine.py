@@ -44,6 +44,7 @@ class Machine:
         times = [
             box.hello_at,
             box.boot_until,
+            box.adopting_until,
             box.orphan_until,
             box.restart_at,
             box.suspect_until,
@@ -154,6 +155,7 @@ class Machine:
         if box.partner.alive and box.now >= box.partner.heard_at + box.timers.gone:
             contest.gone(box)
         contest.suspicion_due(box)
+        role.adopt_due(box)
         life.boot_due(box)
         life.due(box)
         if box.hold_until is not None and box.now >= box.hold_until:

@@ -66,7 +66,7 @@ def mute(box: Box, why: str, quietly: bool = False) -> None:
     box.do(MuteTunnels())
     box.phases = phases(box)
     was, box.muted = not box.muted, True
-    box.master_at = box.began = box.read_at = box.suspect_until = None
+    box.master_at = box.began = box.read_at = box.suspect_until = box.adopting_until = None
     box.torn = False
     if was and not quietly:
         box.became(why)
@@ -83,16 +83,40 @@ def yield_role(box: Box, why: str) -> None:
     box.yielding_at = box.now
 
 
-def adopt(box: Box) -> None:
+def adopt(box: Box, settled: bool) -> None:
     """A supervisor that was killed finds its box at work as master: nothing is touched.
 
-    The partner has the old table, and takes the one that is read now only if it is of a higher epoch.
+    What the last one knew of the peers, the partner knows.
     """
     box.muted = False
-    box.epoch = box.held = box.epoch + 1
-    box.table.restamp(box.epoch, box.peers)
-    box.master_at, box.began = box.now, box.floor.wall(box.now)
+    box.adopting_until, box.settled = box.now + box.timers.boot, settled
+    box.master_at = box.now
     box.became("its supervisor was started again")
+    box.read_at = box.now + box.timers.read_calling
+
+
+def adopt_due(box: Box) -> None:
+    """Once the engines were read and the partner's table is here, or late: the new supervisor speaks for itself.
+
+    The partner takes its table only if it is of a higher epoch.
+    """
+    if box.adopting_until is None:
+        return
+    partner = box.partner
+    complete = bool(box.table.readings) and partner.alive and box.table.version >= partner.version
+    if not complete and box.now < box.adopting_until:
+        return
+    box.adopting_until = None
+    wall = box.floor.wall(box.now)
+    box.epoch = box.held = max(box.epoch, partner.epoch) + 1
+    box.table.restamp(box.epoch, box.peers)
+    box.table.note_all(box.now, wall)
+    box.began = wall
+    if not box.settled:
+        has_session = box.table.with_session(wall)
+        lately = box.table.lately(box.peers, box.now)
+        box.calls.add(box.peers[name] for name in lately if name not in has_session)
+    box.tell()
     read_soon(box)
 
 

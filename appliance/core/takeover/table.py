@@ -59,11 +59,21 @@ class Table:
             if began is None or not reading.endpoint:
                 continue
             if before is None:
-                active = now - max(0.0, wall - reading.last_handshake) if reading.last_handshake else LONG_AGO
+                active = _by_handshake(reading, now, wall)
             else:
                 active = now if shaken or reading.received > before.received else LONG_AGO
             self._note(name, reading.endpoint, active)
         return fresh
+
+    def note_all(self, now: float, wall: float) -> None:
+        """Writes down what was read before this box wrote."""
+        for name, reading in self.readings.items():
+            if reading.endpoint:
+                self._note(name, reading.endpoint, _by_handshake(reading, now, wall))
+
+    def with_session(self, wall: float) -> set[str]:
+        """Peers whose last handshake is young enough for a session (REJECT_AFTER_TIME)."""
+        return {name for name, each in self.readings.items() if wall - each.last_handshake < self.timers.lately}
 
     def shaken(self, name: str, now: float) -> None:
         """A handshake was told of instead of read."""
@@ -125,6 +135,11 @@ class Table:
 
     def endpoints(self, names: Collection[str]) -> dict[str, str]:
         return {name: known.endpoint for name, known in self.known.items() if name in names}
+
+
+def _by_handshake(reading: Reading, now: float, wall: float) -> float:
+    """When a peer was active at the latest, for all that one reading says."""
+    return now - max(0.0, wall - reading.last_handshake) if reading.last_handshake else LONG_AGO
 
 
 def _shaken(before: Reading | None, reading: Reading, began: float | None) -> bool:

@@ -263,15 +263,23 @@ def test_keepalived_that_dies_at_once_is_started_ever_more_slowly() -> None:
 
 
 def test_a_new_supervisor_leaves_a_working_master_alone() -> None:
-    done = Bench().start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4)
+    bench = Bench()
+    done = bench.start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4)
     assert kinds(done) == ["SetReady"]
-    assert only(a.TellPartner, done)[0].hello.epoch == 5
+    hello = only(a.TellPartner, done)[0].hello
+    assert (hello.role, hello.epoch) == ("master", 4)
+    assert kinds(bench.later(2.0)) == ["RaiseFloor"]
+    assert bench.machine.hello().epoch == 5
 
 
 def test_a_new_supervisor_finishes_a_takeover() -> None:
-    done = kinds(Bench().start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4, settled=False))
-    assert done[0] == "MuteTunnels"
-    assert "UnmuteTunnels" in done
+    bench = Bench()
+    bench.start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4, settled=False)
+    entries = tuple(Entry(name, "192.0.2.1:1", 1.0, (4, n + 1)) for n, name in enumerate(bench.names))
+    bench.hear("backup", 4, version=(4, 3), until=(4, 3), entries=entries)
+    done = bench.read(bench.names[0])
+    assert only(a.CallPeers, done) == [a.CallPeers(tuple(bench.names[1:]), 25)]
+    assert "MuteTunnels" not in kinds(done)
 
 
 def test_a_new_supervisor_mutes_what_is_not_masters() -> None:

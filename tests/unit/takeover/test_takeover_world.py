@@ -138,7 +138,9 @@ def test_one_voice_and_not_none_and_everybody_is_called(
     # Whoever the last master knew to be there talks to it now.
     for name in master.machine.box.table.lately(world.peers, world.now):
         peer = world.peers[name]
-        assert world.secret or not peer.reachable or peer.session == master.name, name
+        # A box that boots alone on the floor of its disk may have been in the future: its peers wait until then.
+        refuses = master.trusted and peer.newest > master.wall
+        assert world.secret or refuses or not peer.reachable or peer.session == master.name, name
 
 
 @SETTINGS
