@@ -198,6 +198,7 @@ def _rule(message: Any, family: int) -> Rule:
     source = message.get_attr("FRA_SRC")
     mark = message.get_attr("FRA_FWMARK")
     suppress = message.get_attr("FRA_SUPPRESS_PREFIXLEN")
+    users = message.get_attr("FRA_UID_RANGE")
     return Rule(
         family=family,
         priority=message.get_attr("FRA_PRIORITY") or 0,
@@ -206,6 +207,7 @@ def _rule(message: Any, family: int) -> Rule:
         mask=message.get_attr("FRA_FWMASK") if mark else None,
         invert=bool(message["flags"] & FRA_INVERT),
         source=f"{ip_address(source)}/{message['src_len']}" if source else None,
+        user=int(users.partition(":")[0]) if users else None,
         suppress_prefix_length=None if suppress in (None, 0xFFFFFFFF, -1) else suppress,
     )
 
@@ -227,6 +229,8 @@ def _rule_request(rule: Rule) -> dict[str, Any]:
         network = ip_network(rule.source)
         request["src"] = str(network.network_address)
         request["src_len"] = network.prefixlen
+    if rule.user is not None:
+        request["uid_range"] = f"{rule.user}:{rule.user}"
     if rule.suppress_prefix_length is not None:
         request["FRA_SUPPRESS_PREFIXLEN"] = rule.suppress_prefix_length
     return request

@@ -65,6 +65,11 @@ class Silence:
             del self.tracks[name]
         return silent
 
+    def unanswered(self, name: str) -> bool:
+        """Whether the peer owes an answer, for however short a time."""
+        track = self.tracks.get(name)
+        return track is not None and track.unanswered_since is not None
+
     def due(self, now: float) -> float | None:
         """Seconds after which a look is worth while: a peer counts as silent then, or traffic may have stopped being
         answered. None: nobody sends, nobody waits."""

@@ -50,6 +50,7 @@ class Rule:
     invert: bool = False
     source: str | None = None
     suppress_prefix_length: int | None = None
+    user: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ class Observed:
     `ruleset` is the text of our table that stands in the kernel unaltered, "" when
     there is none or somebody changed it.
     `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests.
+    `lookup_outside` is the resolver's user while it looks for the far end of a full tunnel, which it must do outside.
     `resolved` maps a host name to its addresses, the best first.
     """
 
@@ -269,6 +271,7 @@ class Observed:
     keys: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lookup_outside: int | None = None
     kernel_wireguard: bool = False
     flow_offload: bool = False
 

@@ -280,6 +280,7 @@ def rule_text(rule: Rule) -> str:
     """The rule as ip-rule(8) would say it."""
     mark = "" if rule.mark is None else f" fwmark {rule.mark:#x}" + (f"/{rule.mask:#x}" if rule.mask else "")
     source = f" from {rule.source}" if rule.source else ""
+    user = "" if rule.user is None else f" uidrange {rule.user}-{rule.user}"
     suppress = "" if rule.suppress_prefix_length is None else f" suppress_prefixlength {rule.suppress_prefix_length}"
     invert = " not" if rule.invert else ""
-    return f"{rule.priority}:{invert}{source}{mark} lookup {rule.table}{suppress} (IPv{rule.family})"
+    return f"{rule.priority}:{invert}{source}{mark}{user} lookup {rule.table}{suppress} (IPv{rule.family})"

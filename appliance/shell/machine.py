@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import pwd
 import socket
 import time
 from collections.abc import Mapping
@@ -58,8 +59,9 @@ class Machine:
                     return public
         return "unknown"
 
-    def observe(self, resolved: Mapping[str, tuple[str, ...]] | None = None) -> Observed:
-        """Everything that the machine says at this moment. `resolved` is what the names are known to say."""
+    def observe(self, resolved: Mapping[str, tuple[str, ...]] | None = None, outside: bool = False) -> Observed:
+        """Everything that the machine says at this moment. `resolved` is what the names are known to say, `outside`
+        that one must be looked up outside of a full tunnel."""
         links = self.netlink.links()
         routes, defaults = self.netlink.routes()
         return Observed(
@@ -74,6 +76,7 @@ class Machine:
             keys=self.keys.public_keys(),
             secrets=self.keys.secret_digests(),
             resolved=dict(resolved or {}),
+            lookup_outside=_resolver() if outside else None,
             kernel_wireguard=self.kernel_wireguard,
             flow_offload=self.flow_offload,
         )
@@ -188,3 +191,11 @@ class Machine:
                     if error.errno == errno.EADDRINUSE:
                         return True
         return False
+
+
+def _resolver() -> int | None:
+    """The user that resolved asks name servers as."""
+    try:
+        return pwd.getpwnam("systemd-resolve").pw_uid
+    except KeyError:
+        return None

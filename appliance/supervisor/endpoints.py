@@ -20,6 +20,7 @@ log = logging.getLogger("appliance.endpoints")
 
 Lookup = Callable[[str, bool], Awaitable[tuple[str, ...]]]
 AT_ONCE = 16
+DEFAULTS = ("0.0.0.0/0", "::/0")
 
 
 class Endpoints:
@@ -37,6 +38,7 @@ class Endpoints:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.slots = asyncio.Semaphore(AT_ONCE)
         self.silence = Silence()
+        self.silent: set[str] = set()
 
     def _load(self) -> dict[str, tuple[str, ...]]:
         try:
@@ -52,6 +54,12 @@ class Endpoints:
         for host in {self._host(peer) for peer in self.named.values()}:
             if host not in self.fresh:
                 self.look_up(host)
+
+    @property
+    def outside(self) -> bool:
+        """Whether the far end of a full tunnel is looked for: its name is not known, or it is silent where it was."""
+        full = [peer for peer in self.named.values() if set(peer.allowed_ips) & set(DEFAULTS)]
+        return any(self._host(peer) not in self.resolved or peer.name in self.silent for peer in full)
 
     def network_changed(self) -> None:
         """A name that had no answer may have one now that a cable, an address or a route came."""
@@ -70,7 +78,12 @@ class Endpoints:
             state = device.peers.get(peer.public_key) if device else None
             if state:
                 readings.append((name, state.received, state.sent, state.keepalive))
-        for name in self.silence.update(readings, time.monotonic()):
+        silent = self.silence.update(readings, time.monotonic())
+        before = self.outside
+        self.silent = {name for name in self.silent.union(silent) if self.silence.unanswered(name)}
+        if self.outside != before:
+            self.changed({})
+        for name in silent:
             peer = self.named[name]
             state = devices[f"wg-{name.partition('.')[0]}"].peers[peer.public_key]
             self.look_up(self._host(peer), peer, state.endpoint)

@@ -29,10 +29,13 @@ class ApplyFailed(Exception):
 
 @dataclass(slots=True)
 class Keeper:
-    """`resolved` gives what the endpoint names say; `desired` is what the box should be, None before the first file."""
+    """`resolved` gives what the endpoint names say, `outside` whether one is to be asked for outside of a full tunnel;
+    `desired` is what the box should be, None before the first file.
+    """
 
     machine: Machine
     resolved: Callable[[], dict[str, tuple[str, ...]]]
+    outside: Callable[[], bool]
     desired: Desired | None = None
     failures: tuple[str, ...] = ()
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +47,7 @@ class Keeper:
     role: Role = ALONE
 
     def observe(self) -> Observed:
-        return self.machine.observe(self.resolved())
+        return self.machine.observe(self.resolved(), self.outside())
 
     def remember(self, devices: dict[str, ObservedDevice]) -> None:
         """Keeps in mind where each peer was lately. Only a dead engine is ever replaced from it, since the living one

@@ -47,7 +47,7 @@ class Supervisor:
         self.paths = paths
         self.machine = Machine(paths)
         self.endpoints = Endpoints(paths, self._moved)
-        self.keeper = Keeper(self.machine, lambda: self.endpoints.resolved)
+        self.keeper = Keeper(self.machine, lambda: self.endpoints.resolved, lambda: self.endpoints.outside)
         self.wake = asyncio.Event()
         self.stop = asyncio.Event()
         self.moved: dict[str, str] = {}

@@ -33,6 +33,8 @@ RULES = (
     Rule(6, 5200, 101, source="fd00::1/128"),
     Rule(4, 5250, 101, mark=0x1000000, mask=0xFF000000),
     Rule(6, 5300, 51, mark=0x5700, mask=0xFFFF, invert=True),
+    Rule(4, 5290, 254, user=991),
+    Rule(6, 5290, 254, user=0),
 )
 
 

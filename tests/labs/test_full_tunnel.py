@@ -37,6 +37,8 @@ BRANCH = (
     .replace("address: 192.168.20.1/24", 'address: [192.168.20.1/24, "fd00:20::1/64"]')
     .replace("addresses: [10.20.0.2/24]", 'addresses: [10.20.0.2/24, "fd00:99::2/64"]')
     .replace("    - {{from: lan, to: wan}}\n", "")
+    # A name server that is no neighbour: the tunnel's far end must be asked for outside of the tunnel.
+    .replace("dns: [198.51.100.1]", "dns: [192.0.2.1]")
     .replace(
         "  masquerade: [wan]\n",
         "  port_forwards:\n    - {{from: wan, port: tcp/8080, to: 192.168.20.20, to_port: 80}}\n",

@@ -379,3 +379,13 @@ def test_of_a_rule_that_lost_one_network_only_that_ones_connections_end() -> Non
     one = replace(both, sources=("10.20.0.2/32",))
     before, after = replace(DESIRED, grants=(both,)), replace(DESIRED, grants=(one,))
     assert plan(after, RUNNING, before).steps == (ForgetConnections((replace(both, sources=("192.168.20.0/24",)),)),)
+
+
+def test_the_far_end_of_a_full_tunnel_is_asked_for_outside_of_it() -> None:
+    full = Rule(4, 5300, 51, mark=0x5700, mask=0xFFFF, invert=True)
+    desired = replace(DESIRED, rules=(full,))
+    running = replace(RUNNING, rules=frozenset({full}))
+    outside = Rule(4, 5290, 254, user=991)
+    assert plan(desired, replace(running, lookup_outside=991), desired).steps == (AddRule(outside),)
+    assert plan(desired, replace(running, rules=frozenset({full, outside})), desired).steps == (DeleteRule(outside),)
+    assert not plan(DESIRED, replace(RUNNING, lookup_outside=991), DESIRED), "without a full tunnel nothing is needed"

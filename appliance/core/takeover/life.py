@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.core.takeover import role
 from appliance.core.takeover.actions import (
     DropVirtualAddresses,
+    HoldForward,
     MuteTunnels,
     ReadPeers,
     SetReady,
@@ -21,21 +22,18 @@ def started(box: Box, event: Started) -> None:
     box.became("it has just started")
     # What the file or the supervisor before this one may have set.
     box.raised = set(box.peers)
+    box.boot_until = box.now + box.timers.boot
     if event.keepalived:
-        box.boot_until = None
+        # The supervisor before this one may have been killed while it held.
+        box.do(HoldForward(False))
         box.alive_at, box.vrrp = box.now, event.vrrp
         box.epoch, box.held = event.epoch, event.held
-        if event.vrrp == MASTER and event.unmuted:
-            role.adopt(box, event.settled)
-        else:
-            role.mute(box, "")
-        if event.vrrp == MASTER and not event.unmuted:
-            # Elected meanwhile; but whom to call, only the partner can tell.
-            box.boot_until = box.now + box.timers.boot
+    if event.keepalived and event.vrrp == MASTER and event.unmuted:
+        box.boot_until = None
+        role.adopt(box, event.settled)
     else:
-        box.boot_until = box.now + box.timers.boot
         role.mute(box, "")
-        if event.unmuted:
+        if event.unmuted and not event.keepalived:
             box.do(DropVirtualAddresses())
         box.ready_said = False
         box.do(SetReady(False))
@@ -45,7 +43,10 @@ def started(box: Box, event: Started) -> None:
 
 
 def boot_due(box: Box) -> None:
-    """keepalived may elect this box at once, so it is not started before what the partner knows has arrived."""
+    """keepalived may elect this box at once, so it is not started before what the partner knows has arrived.
+
+    Where it runs already and did so, only the supervisor being new, the takeover waits for that.
+    """
     if box.boot_until is None:
         return
     if box.floor.step(box.now) is not None:

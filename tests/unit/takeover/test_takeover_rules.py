@@ -265,7 +265,8 @@ def test_keepalived_that_dies_at_once_is_started_ever_more_slowly() -> None:
 def test_a_new_supervisor_leaves_a_working_master_alone() -> None:
     bench = Bench()
     done = bench.start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4)
-    assert kinds(done) == ["SetReady"]
+    assert kinds(done) == ["HoldForward", "SetReady"]
+    assert only(a.HoldForward, done) == [a.HoldForward(False)]
     hello = only(a.TellPartner, done)[0].hello
     assert (hello.role, hello.epoch) == ("master", 4)
     assert kinds(bench.later(2.0)) == ["RaiseFloor"]
@@ -284,8 +285,19 @@ def test_a_new_supervisor_finishes_a_takeover() -> None:
 
 def test_a_new_supervisor_mutes_what_is_not_masters() -> None:
     done = Bench().start(keepalived=True, vrrp="BACKUP", unmuted=True, epoch=4)
-    assert kinds(done)[0] == "MuteTunnels"
+    assert [kind for kind in kinds(done) if kind != "HoldForward"][0] == "MuteTunnels"
     assert "UnmuteTunnels" not in kinds(done)
+
+
+def test_a_new_supervisor_that_is_elected_at_once_waits_for_the_table() -> None:
+    bench = Bench()
+    bench.start(keepalived=True, vrrp="BACKUP", epoch=4)
+    assert "UnmuteTunnels" not in kinds(bench.vrrp("MASTER"))
+    entry = Entry(bench.names[0], "192.0.2.1:1", 1.0, (4, 1))
+    done = bench.hear("master", 4, version=(4, 1), until=(4, 1), entries=(entry,))
+    assert only(a.SetKeepalive, done) == [a.SetKeepalive((bench.names[0],), 25)]
+    assert "UnmuteTunnels" in kinds(done)
+    assert "StartKeepalived" not in kinds(done)
 
 
 # -- handover and readiness ----------------------------------------------------------------------------------------
