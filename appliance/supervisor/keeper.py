@@ -78,7 +78,9 @@ class Keeper:
     def _repair(self, desired: Desired, moved: dict[str, str]) -> float | None:
         start = time.monotonic()
         try:
-            todo = plan(desired, self.observe(), desired, moved, self.seen, self.role)
+            observed = self.observe()
+            self.remember(observed.devices)
+            todo = plan(desired, observed, desired, moved, self.seen, self.role)
         except (Refused, OSError) as error:
             self.failures = (str(error),)
             return self._retry()

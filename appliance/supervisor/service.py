@@ -228,7 +228,14 @@ class Supervisor:
         desired = await compile_file(content, self.paths.box_name())
         if self.pair is None and enrolled(desired, self.machine.keys.public_keys()):
             self.keeper.role = Role(muted=True)
-        done = await self.keeper.apply(self._paired(desired))
+        # Names are asked for from now on, beside the apply; what they need of it (routing) is part of the plan.
+        self.endpoints.follow(desired)
+        try:
+            done = await self.keeper.apply(self._paired(desired))
+        except ApplyFailed:
+            if self.keeper.desired:
+                self.endpoints.follow(self.keeper.desired)
+            raise
         if self._confirmed_digest() != desired.digest:
             write_whole(self.paths.confirmed, content, 0o600)
             keep(self.paths.compiled, content, self.paths.box_name(), desired)

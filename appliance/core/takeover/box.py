@@ -56,6 +56,7 @@ class Box:
         # keepalived.
         self.vrrp = ""
         self.boot_until: float | None = float("inf")
+        """Until the supervisor has started, for ever."""
         self.orphan_until: float | None = None
         self.parked = False
         self.probe_at: float | None = None

@@ -24,8 +24,6 @@ def started(box: Box, event: Started) -> None:
     box.raised = set(box.peers)
     box.boot_until = box.now + box.timers.boot
     if event.keepalived:
-        # The supervisor before this one may have been killed while it held.
-        box.do(HoldForward(False))
         box.alive_at, box.vrrp = box.now, event.vrrp
         box.epoch, box.held = event.epoch, event.held
     if event.keepalived and event.vrrp == MASTER and event.unmuted:
@@ -37,6 +35,9 @@ def started(box: Box, event: Started) -> None:
             box.do(DropVirtualAddresses())
         box.ready_said = False
         box.do(SetReady(False))
+    if event.keepalived:
+        # The supervisor before this one may have been killed while it held.
+        box.do(HoldForward(False))
     # What the handshakes of the next takeover are compared with.
     box.do(ReadPeers())
     box.tell(ask=True)
