@@ -14,7 +14,7 @@ SOURCES := appliance tests
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: rootfs
 rootfs: ## build the product's root file system (build/rootfs); nothing to do costs a fifth of a second
@@ -49,6 +49,10 @@ demo: ## a box, a branch, a laptop and an office host, live (DEMO_SECONDS=30 sto
 .PHONY: bench
 bench: ## measure beside wg-quick and wg syncconf; writes build/bench.json
 	@$(WORLD) python3 -m tests.bench
+
+.PHONY: bench-failover
+bench-failover: ## each failure of a box, ours beside a plain keepalived + wg-quick pair (BENCH_RUNS=20)
+	@$(WORLD) python3 -m tests.bench.failover $(EVENTS)
 
 .PHONY: run
 run: ## the product's own command line: make run ARGS="check office.yaml" (any path of this machine)

@@ -34,10 +34,13 @@ def _calls(grant: Grant) -> Iterator[list[str]]:
         versions = {6 if ":" in text else 4 for text in (source, destination) if text}
         if len(versions) == 2:
             continue
+        if grant.forwarded_to:
+            versions = {6 if ":" in grant.forwarded_to else 4}
         for version in versions or {4, 6}:
             call = ["-D", "-f", f"ipv{version}"]
             call += ["--orig-src", source] if source else []
             call += ["--orig-dst", destination] if destination else []
+            call += ["--reply-src", grant.forwarded_to] if grant.forwarded_to else []
             yield [*call, *port]
 
 

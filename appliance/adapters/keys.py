@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 import os
 import subprocess
 from pathlib import Path
 
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
+
+log = logging.getLogger("appliance.keys")
 
 KEY_BYTES = 32
 
@@ -33,7 +36,15 @@ class Keys:
 
     def public_keys(self) -> dict[str, str]:
         """The public key of every key on the box, by name."""
-        return {path.stem: path.read_text().strip() for path in sorted(self.keys.glob("*.pub"))}
+        found = {}
+        for path in sorted(self.keys.glob("*.pub")):
+            try:
+                content = path.read_bytes()
+                _decoded(content, path)
+                found[path.stem] = content.decode().strip()
+            except (Refused, OSError) as error:
+                log.warning("%s", error)
+        return found
 
     def private_key(self, name: str) -> bytes:
         """The 32 bytes of a private key; made first when there is none (`wg genkey`)."""
@@ -69,7 +80,7 @@ class Keys:
 def _decoded(text: bytes, path: Path) -> bytes:
     try:
         raw = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+    except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != KEY_BYTES:
         raise Refused(f"{path} does not hold a WireGuard key (44 characters that end in =)")
@@ -79,7 +90,10 @@ def _decoded(text: bytes, path: Path) -> bytes:
 def _wg(command: str, data: bytes) -> bytes:
     """A key made or turned public by wireguard-tools; the key goes through pipes only."""
     environment = {"PATH": os.environ.get("PATH", "/usr/bin")}
-    done = subprocess.run(["wg", command], input=data, capture_output=True, timeout=10, env=environment)
+    try:
+        done = subprocess.run(["wg", command], input=data, capture_output=True, timeout=10, env=environment)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Refused(f"wg {command} did not run: {error}") from None
     if done.returncode:
         raise Refused(f"wg {command} failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
 from collections.abc import Callable
@@ -37,8 +36,17 @@ class PairSocket(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, address: tuple[Any, ...]) -> None:
         if address[0] != self.partner:
             return
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            self.heard(json.loads(data))
+        try:
+            message = json.loads(data)
+        except ValueError:
+            return
+        if isinstance(message, dict):
+            self.heard(message)
+
+    def close(self) -> None:
+        if self.transport:
+            self.transport.close()
+            self.transport = None
 
     def error_received(self, error: Exception) -> None:
         """The partner is away; that is told by its silence."""

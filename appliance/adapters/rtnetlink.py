@@ -59,6 +59,10 @@ class RtNetlink:
 
     def links(self) -> dict[str, ObservedLink]:
         """Every interface but the loopback, with its addresses."""
+        with _refusal("tell its interfaces"):
+            return self._links()
+
+    def _links(self) -> dict[str, ObservedLink]:
         names: dict[int, str] = {}
         addresses: dict[int, set[str]] = {}
         for message in self.socket.get_addr():
@@ -102,6 +106,10 @@ class RtNetlink:
 
     def rules(self) -> frozenset[Rule]:
         """Our policy routing rules."""
+        with _refusal("tell its rules"):
+            return self._rules()
+
+    def _rules(self) -> frozenset[Rule]:
         found = set()
         for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
             for message in self.socket.get_rules(family=family):

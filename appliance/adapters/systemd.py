@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 
 from appliance.adapters.errors import Refused
@@ -25,6 +26,12 @@ def _run(*command: str) -> str:
 def engine_unit(device: str) -> str:
     """The unit that runs the userspace engine of a tunnel."""
     return f"appliance-engine@{device}.service"
+
+
+def restart_engine(device: str) -> None:
+    """Kills an engine that hangs; its unit starts another at once."""
+    with contextlib.suppress(Refused):
+        _run("systemctl", "kill", "--signal=KILL", engine_unit(device))
 
 
 def start(unit: str) -> None:

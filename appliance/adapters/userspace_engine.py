@@ -20,7 +20,7 @@ from appliance.adapters.keys import digest
 from appliance.core.state import ObservedDevice, ObservedPeer
 
 SOCKETS = Path("/run/wireguard")
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 1.5
 START_SECONDS = 3.0
 _NO_KEY = "0" * 64
 

@@ -23,6 +23,10 @@ class VrrpFifo:
             os.mkfifo(path, 0o600)
         self.descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.descriptor)
+        os.close(self.descriptor)
+
     def lines(self) -> list[str]:
         """What came since the last call."""
         with contextlib.suppress(BlockingIOError):

@@ -22,7 +22,7 @@ def granted(site: Site) -> tuple[Grant, ...]:
         source, target = site.zone(rule.from_), site.zone(rule.to)
         if source and target:
             found.add(_allow(site, rule, source, target))
-    return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports)))
+    return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports, grant.forwarded_to)))
 
 
 def _allow(site: Site, rule: AllowRule, source: Zone, target: Zone) -> Grant:
@@ -36,7 +36,7 @@ def _allow(site: Site, rule: AllowRule, source: Zone, target: Zone) -> Grant:
 
 def _forward(forward: PortForward) -> Grant:
     """A forwarded connection is known by the port at which it arrived."""
-    return Grant((), (), _port_texts([forward.port]))
+    return Grant((), (), _port_texts([forward.port]), str(forward.to))
 
 
 def _port_texts(ports: Iterable[Ports]) -> tuple[str, ...]:

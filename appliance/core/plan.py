@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_interface
 from itertools import product
 from typing import Any
 
@@ -315,11 +316,14 @@ class _Planner:
             self.add(AddRule(rule), DeleteRule(rule))
 
     def _usable(self, route: Route) -> bool:
-        """A route over an uplink waits until the link is up: the kernel refuses it before, and an event follows."""
+        """A route over an uplink waits for the link, and for an address in the gateway's network: the kernel refuses
+        it before, and an event follows."""
         if not route.device or route.device in self.devices:
             return True
         link = self.observed.links.get(route.device)
-        return link is not None and link.up
+        if link is None or not link.up:
+            return False
+        return route.gateway is None or _on_link(route.gateway, link.addresses)
 
     def _wanted_routes(self) -> frozenset[Route]:
         """The routes of the file, and for each uplink's own table where that uplink leads at this moment."""
@@ -369,6 +373,11 @@ class _Planner:
                 self.add(SetSysctl(key, value), SetSysctl(key, now))
 
 
+def _on_link(gateway: str, addresses: frozenset[str]) -> bool:
+    address = ip_address(gateway)
+    return address.is_link_local or any(address in ip_interface(each).network for each in addresses)
+
+
 def _revoked(before: Desired, after: Desired) -> tuple[Grant, ...]:
     """What was allowed and no longer is, by single networks: a rule that lost one network of many ends that one's."""
     gone = set(before.grants) - set(after.grants)
@@ -376,14 +385,15 @@ def _revoked(before: Desired, after: Desired) -> tuple[Grant, ...]:
         return ()
     still = {single for grant in set(after.grants) - set(before.grants) for single in _singles(grant)}
     found = {single for grant in gone for single in _singles(grant)} - still
-    return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports)))
+    return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports, grant.forwarded_to)))
 
 
 def _singles(grant: Grant) -> Iterator[Grant]:
     sources: list[tuple[str, ...]] = [(source,) for source in grant.sources] or [()]
     destinations: list[tuple[str, ...]] = [(destination,) for destination in grant.destinations] or [()]
-    for source, destination in product(sources, destinations):
-        yield Grant(source, destination, grant.ports)
+    ports: list[tuple[str, ...]] = [(port,) for port in grant.ports] or [()]
+    for source, destination, port in product(sources, destinations, ports):
+        yield Grant(source, destination, port, grant.forwarded_to)
 
 
 def _route_order(route: Route) -> tuple[int, str, str]:

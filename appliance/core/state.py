@@ -131,6 +131,8 @@ class Grant:
     sources: tuple[str, ...]
     destinations: tuple[str, ...]
     ports: tuple[str, ...]
+    forwarded_to: str = ""
+    """For a port forward: the host inside that answers."""
 
 
 @dataclass(frozen=True, slots=True)

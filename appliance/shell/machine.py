@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import pwd
 import socket
 import time
@@ -24,6 +25,8 @@ from appliance.core.plan import running_engine
 from appliance.core.state import ALIAS, KERNEL, Observed, ObservedDevice, ObservedLink
 from appliance.core.steps import PeerChange, Step
 from appliance.shell.paths import Paths
+
+log = logging.getLogger("appliance.machine")
 
 SYSCTLS = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 LINK_SYSCTL = "ignore_routes_with_linkdown"
@@ -86,7 +89,13 @@ class Machine:
         found = {}
         for device, link in links.items():
             if link.alias.startswith(ALIAS) or device.startswith("wg-"):
-                state = self.engines[running_engine(link)].read(device)
+                try:
+                    state = self.engines[running_engine(link)].read(device)
+                except Refused as error:
+                    # The rest of the box is looked after all the same; systemd starts a new engine.
+                    log.error("%s; it is started again", error)
+                    systemd.restart_engine(device)
+                    continue
                 if state is not None:
                     found[device] = state
         return found

@@ -51,18 +51,19 @@ class TakeoverShell:
     def mute(self) -> None:
         """Every moving tunnel's link down; a userspace engine forgets its sessions with its peers."""
         for tunnel in self.tunnels:
-            found = self.engine(tunnel)
-            if found is None:
-                continue
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(Refused, OSError):
                 self.machine.netlink.set_link(tunnel.device, up=False)
-            engine, kernel = found
-            if not kernel:
-                self._re_add(tunnel, engine, tunnel.peers, 0)
+        for tunnel in self.tunnels:
+            found = self.engine(tunnel)
+            if found and not found[1]:
+                with contextlib.suppress(Refused, OSError):
+                    self._re_add(tunnel, found[0], tunnel.peers, 0)
 
     def unmute(self) -> None:
+        """All that can be; an engine that just died is the next look's."""
         for tunnel in self.tunnels:
-            self.machine.netlink.set_link(tunnel.device, up=True)
+            with contextlib.suppress(Refused, OSError):
+                self.machine.netlink.set_link(tunnel.device, up=True)
 
     def add_tunnel_routes(self) -> None:
         devices = {tunnel.device for tunnel in self.tunnels}

@@ -17,6 +17,8 @@ from appliance.shell.machine import Machine
 log = logging.getLogger("appliance.keeper")
 
 SETTLE_SECONDS = 10.0
+NETWORKD_SECONDS = 2.0
+"""After so long networkd is asked once more for an address that it was to set."""
 SEEN_SECONDS = 180.0
 """A session ends so long after its handshake (REJECT_AFTER_TIME); a peer that has none is not called."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -87,19 +89,21 @@ class Keeper:
         steps = [each for each in todo.planned if each.step != self.waited_for]
         failures: list[str] = []
         broken: set[str] = set()
+        waited_for: ReloadNetworkd | None = None
         for each in steps:
             device = getattr(each.step, "device", "")
             if device and device in broken:
                 continue
             try:
                 self.machine.run(each.step)
+                if isinstance(each.step, ReloadNetworkd) and each.step.devices:
+                    waited_for = each.step
             except (Refused, OSError) as error:
                 failures.append(str(error))
                 broken.add(device)
-        # networkd sets addresses in its own time: having asked once, wait for its events instead of asking again.
-        self.waited_for = next(
-            (s.step for s in todo.planned if isinstance(s.step, ReloadNetworkd) and s.step.devices), None
-        )
+        # networkd sets addresses in its own time: having asked, wait for its events, and ask again after a while.
+        waiting = self.waited_for is not None and any(each.step == self.waited_for for each in todo.planned)
+        self.waited_for = waited_for
         if steps:
             self.repaired += 1
             took = (time.monotonic() - start) * 1000
@@ -112,7 +116,7 @@ class Keeper:
         if failures:
             return self._retry()
         self.attempts = 0
-        return None
+        return NETWORKD_SECONDS if waited_for or waiting else None
 
     def _retry(self) -> float:
         seconds = RETRY_SECONDS[min(self.attempts, len(RETRY_SECONDS) - 1)]
@@ -121,26 +125,32 @@ class Keeper:
 
     # -- applying -----------------------------------------------------------------------------------------------------
 
-    async def apply(self, desired: Desired) -> Plan:
+    async def apply(self, desired: Desired, role: Role | None = None) -> Plan:
         """Takes the box to `desired`, whole, or leaves it as it was. Returns the plan that was run.
+
+        `role` is the box's from now on, None for the one that it has.
 
         Raises ApplyFailed with the reason, after everything was taken back and read back.
         """
         async with self.lock:
             self.machine.read_facts()
             self._possible(desired)
+            before_role, self.role = self.role, role or self.role
             before = self.observe()
             todo = plan(desired, before, self.desired, role=self.role)
             if any("is left out" in warning for warning in todo.warnings):
+                self.role = before_role
                 raise ApplyFailed("; ".join(todo.warnings) + "; nothing was changed")
             done: list[Planned] = []
             try:
                 self._run(todo, done)
                 await self._settle(desired, done)
             except (Refused, OSError) as error:
+                self.role = before_role
                 raise ApplyFailed(f"{error}; {self._undo(done)}") from None
             except Exception:
                 log.exception("applying met an error of its own")
+                self.role = before_role
                 message = "the supervisor met an error of its own (see `journalctl -u appliance`)"
                 raise ApplyFailed(f"{message}; {self._undo(done)}") from None
             self.desired = desired
@@ -157,13 +167,10 @@ class Keeper:
                     f"boxes.{desired.box}.interfaces.{link.name}.device: {link.device} does not exist on this box, "
                     f"which has {have or 'none'}; nothing was changed"
                 )
+        ours = {state.listen_port for state in self.machine.devices(present).values()}
         for tunnel in desired.tunnels:
-            if tunnel.listen_port and not self._ours(tunnel.device, tunnel.listen_port, desired):
+            if tunnel.listen_port and tunnel.listen_port not in ours:
                 self._free(tunnel.name, tunnel.listen_port)
-
-    def _ours(self, device: str, port: int, desired: Desired) -> bool:
-        devices = self.machine.devices(self.machine.netlink.links())
-        return any(state.listen_port == port for state in devices.values())
 
     def _free(self, name: str, port: int) -> None:
         if self.machine.port_taken(port):

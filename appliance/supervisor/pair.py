@@ -58,6 +58,7 @@ class PairDriver:
         self.handling = False
         self.state = _stored()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.closed = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -76,7 +77,9 @@ class PairDriver:
                 now=time.monotonic(),
                 wall=time.time(),
                 floor=self._floor(),
-                trusted=False,
+                # A box whose clock is behind would be refused by its peers; waiting for the clock would leave the
+                # office without its addresses as well, which is worse.
+                trusted=True,
                 keepalived=bool(running),
                 vrrp=str(self.state.get("vrrp", "")) if running else "",
                 unmuted=not self.keeper.role.muted,
@@ -85,16 +88,32 @@ class PairDriver:
         )
 
     def close(self) -> None:
-        """The configuration has no pair any more: the role, its addresses and daemons go."""
-        asyncio.get_running_loop().remove_reader(self.fifo.descriptor)
+        """The configuration has no pair any more, or another one: the role, its addresses and daemons go."""
+        self.closed = True
+        self.fifo.close()
         if self.timer:
             self.timer.cancel()
-        with contextlib.suppress(Refused):
-            self.shell.stop_keepalived()
-            systemd.stop(CONNTRACKD_UNIT)
-        if self.socket.transport:
-            self.socket.transport.close()
+        for task in self.tasks:
+            task.cancel()
+        for end in (
+            self.shell.stop_keepalived,
+            lambda: systemd.stop(CONNTRACKD_UNIT),
+            lambda: self.shell.hold_forward(False),
+        ):
+            with contextlib.suppress(Refused, OSError):
+                end()
+        self.socket.close()
         self.keeper.role = ALONE
+
+    def serves(self, desired: Desired) -> bool:
+        """Whether this driver is the one for that configuration, or another must be made."""
+        pair = desired.pair
+        return pair is not None and (pair.own, pair.partner_address, pair.preferred, pair.partner) == (
+            self.pair.own,
+            self.pair.partner_address,
+            self.pair.preferred,
+            self.pair.partner,
+        )
 
     def configured(self, desired: Desired) -> None:
         """Another configuration is running."""
@@ -133,11 +152,15 @@ class PairDriver:
                 self.handle(e.MasterSeenLowerPriority(time.monotonic()))
         if state:
             log.info("VRRP: %s", state, extra={"VRRP": state})
-            self._store(vrrp=state)
             self.handle(e.Vrrp(state, time.monotonic()))
+            self._store(vrrp=state)
 
     def _datagram(self, message: dict[str, Any]) -> None:
-        hello = from_json(Hello, message)
+        try:
+            hello = from_json(Hello, message)
+        except (KeyError, TypeError, ValueError):
+            log.warning("the other box says something that this version does not understand")
+            return
         self.handle(e.PartnerHello(hello, time.monotonic()))
 
     def _keepalived_died(self) -> None:
@@ -151,6 +174,8 @@ class PairDriver:
 
     def handle(self, event: e.Event) -> None:
         """One event after another: an action may answer with one."""
+        if self.closed:
+            return
         self.queue.append(event)
         if self.handling:
             return
@@ -161,13 +186,16 @@ class PairDriver:
                     self._do(action)
         finally:
             self.handling = False
-        self._role()
+            self._role()
+            self._arm()
+
+    def _arm(self) -> None:
+        """The next deadline; whatever went wrong meanwhile, there is one."""
         if self.timer:
             self.timer.cancel()
         deadline = self.takeover.next_deadline
-        if deadline is not None:
-            delay = max(0.0, deadline - time.monotonic())
-            self.timer = asyncio.get_running_loop().call_later(delay, self._tick)
+        delay = 1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        self.timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _role(self) -> None:
         report = self.takeover.report()
@@ -184,17 +212,25 @@ class PairDriver:
             self._carry_out(action)
         except (Refused, OSError) as error:
             log.error("%s: %s", type(action).__name__, error)
+        except Exception:
+            log.exception("%s met an error of its own", type(action).__name__)
+        else:
+            return
+        # What was left undone is the next look's to put right.
+        self.wake()
 
     def _carry_out(self, action: a.Action) -> None:
         now = time.monotonic
         match action:
             case a.MuteTunnels():
                 self.keeper.role = Role(muted=True)
+                self.wake()
                 self.shell.mute()
             case a.UnmuteTunnels():
                 self.keeper.role = Role(calling=True)
-                self.shell.unmute()
+                self.wake()
                 self.queue.append(e.Unmuted(now()))
+                self.shell.unmute()
             case a.SetKeepalive(peers=peers, seconds=seconds):
                 self.shell.set_keepalive(peers, seconds)
             case a.CallPeers(peers=peers, seconds=seconds):
@@ -264,8 +300,11 @@ class PairDriver:
     def _store(self, **values: object) -> None:
         self.state.update(values)
         temporary = STATE.with_suffix(".new")
-        temporary.write_text(json.dumps(self.state))
-        temporary.replace(STATE)
+        try:
+            temporary.write_text(json.dumps(self.state))
+            temporary.replace(STATE)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", STATE, error.strerror)
 
     def report(self) -> dict[str, Any]:
         """For `status`."""

@@ -20,6 +20,7 @@ from appliance.adapters.files import write_whole
 from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
 from appliance.core.pair.link import enrolled, with_pair_link
+from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.plan import plan, shown
 from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, Role
@@ -36,8 +37,10 @@ log = logging.getLogger("appliance.supervisor")
 
 NOT_PAIRED = (
     "failover is not carried out: this box does not know its partner's key yet, so it runs alone, with its own "
-    "addresses only; put the key of the other box's pair link into /data/appliance/keys/pair-partner.pub"
+    "addresses only; write the other box's pair key into /data/appliance/keys/pair-partner.pub and apply again "
+    "(this box's own is {key})"
 )
+PAIR_AGAIN_SECONDS = 2.0
 COALESCE_SECONDS = 0.01
 """Events come in bursts; one look after the burst sees all of it."""
 
@@ -54,6 +57,7 @@ class Supervisor:
         self.retry: asyncio.TimerHandle | None = None
         self.refused: tuple[str, ...] = ()
         self.pair: PairDriver | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -62,10 +66,11 @@ class Supervisor:
         control = ControlSocket(self.paths.control, self.answer)
         Monitor(self._changed).start()
         self.machine.read_facts()
+        # First, so that whatever is wrong with the rest can be seen and mended.
+        await control.start()
         await self._load_confirmed()
         await self._repair()
         await self._pair()
-        await control.start()
         daemon.notify(f"READY=1\nSTATUS={self._summary()}")
         beat = asyncio.create_task(self._beat())
         # What start-up made lives as long as the process; the collector need not walk it again.
@@ -119,11 +124,13 @@ class Supervisor:
             due = self.endpoints.due()
             await asyncio.sleep(seconds if due is None else min(seconds, due + 0.5))
             daemon.notify("WATCHDOG=1")
-            with contextlib.suppress(Refused, OSError):
+            try:
                 devices = self.machine.devices(self.machine.netlink.links())
                 self.keeper.remember(devices)
                 if self.endpoints.watching:
                     self.endpoints.tick(devices)
+            except (Refused, OSError) as error:
+                log.warning("%s", error)
 
     # -- the configuration --------------------------------------------------------------------------------------------
 
@@ -154,7 +161,12 @@ class Supervisor:
             self.keeper.role = role_at_start(self.machine, self.keeper.desired)
 
     def _paired(self, desired: Desired) -> Desired:
+        if desired.pair:
+            self.machine.keys.private_key(PAIR_DEVICE)
         return with_pair_link(desired, self.machine.keys.public_keys())
+
+    def _not_paired(self) -> str:
+        return NOT_PAIRED.format(key=self.machine.keys.public_keys().get(PAIR_DEVICE, "not made yet"))
 
     def _has_partner(self) -> bool:
         desired = self.keeper.desired
@@ -167,11 +179,29 @@ class Supervisor:
             if self.pair:
                 self.pair.close()
                 self.pair = None
-        elif self.pair:
+            return
+        if self.pair and not self.pair.serves(desired):
+            self.pair.close()
+            self.pair = None
+            self.keeper.role = Role(muted=True)
+        if self.pair:
             self.pair.configured(desired)
-        else:
-            self.pair = PairDriver(self.paths, self.machine, self.keeper, desired, self.wake.set)
-            await self.pair.start(desired)
+            return
+        driver = PairDriver(self.paths, self.machine, self.keeper, desired, self.wake.set)
+        try:
+            await driver.start(desired)
+        except (Refused, OSError) as error:
+            driver.close()
+            self.keeper.role = Role(muted=True)
+            log.error("the pair cannot start: %s; trying again", error)
+            asyncio.get_running_loop().call_later(PAIR_AGAIN_SECONDS, self._pair_again)
+            return
+        self.pair = driver
+
+    def _pair_again(self) -> None:
+        task = asyncio.create_task(self._pair())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def _refuse(self, reasons: tuple[str, ...]) -> None:
         self.refused = reasons
@@ -211,7 +241,7 @@ class Supervisor:
         todo = plan(desired, observed, desired, role=self.keeper.role) if desired else None
         notes = [*self.keeper.failures, *self.refused]
         if desired and desired.pair and not self.pair:
-            notes.append(NOT_PAIRED)
+            notes.append(self._not_paired())
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         if self.pair:
             found["pair"] = self.pair.report()
@@ -226,18 +256,27 @@ class Supervisor:
     async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
         content = _content(request)
         desired = await compile_file(content, self.paths.box_name())
-        if self.pair is None and enrolled(desired, self.machine.keys.public_keys()):
-            self.keeper.role = Role(muted=True)
+        joining = self.pair is None and enrolled(desired, self.machine.keys.public_keys())
+        before = self.keeper.desired
         # Names are asked for from now on, beside the apply; what they need of it (routing) is part of the plan.
         self.endpoints.follow(desired)
         try:
-            done = await self.keeper.apply(self._paired(desired))
+            done = await self.keeper.apply(self._paired(desired), Role(muted=True) if joining else None)
         except ApplyFailed:
             if self.keeper.desired:
                 self.endpoints.follow(self.keeper.desired)
             raise
-        if self._confirmed_digest() != desired.digest:
-            write_whole(self.paths.confirmed, content, 0o600)
+        try:
+            if self._confirmed_digest() != desired.digest:
+                write_whole(self.paths.confirmed, content, 0o600)
+        except Refused as error:
+            if before is None:
+                raise
+            # What runs must be what a boot loads: back, then.
+            await self.keeper.apply(before, ALONE if joining else None)
+            self.endpoints.follow(before)
+            raise ApplyFailed(f"{error}; the configuration before runs again") from None
+        with contextlib.suppress(Refused):
             keep(self.paths.compiled, content, self.paths.box_name(), desired)
         self.refused = ()
         self._use(desired)
@@ -247,7 +286,7 @@ class Supervisor:
         log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
         answer = shown(done)
         if desired.pair and not self.pair:
-            answer["warnings"].append(NOT_PAIRED)
+            answer["warnings"].append(self._not_paired())
         return answer
 
     def _handover(self) -> dict[str, Any]:

@@ -159,7 +159,9 @@ def _heal(screen: Screen, office: Office) -> None:
                 probe.flowing(timeout=15, packets=50)
         report = probe.report
         repair = [
-            line for line in zurich.journal("-u", "appliance", "-o", "cat").splitlines() if "put right in" in line
+            line
+            for line in zurich.journal("-u", "appliance", "-o", "cat").splitlines()
+            if "put right in" in line and "add, engine" in line
         ]
         screen.check(
             report.received > 100,

@@ -77,14 +77,16 @@ AllowedIPs = 10.20.0.0/24, 192.168.10.0/24
 
 
 @dataclass
-class Duo:
+class Surroundings:
+    """Everything in the drawing but the pair itself, and the keys of all."""
+
     lab: Lab
     keys: dict[str, KeyPair] = field(
         default_factory=lambda: {name: genkey() for name in ("office", "alpha", "bravo", "laptop", "branch")}
     )
     peers: list[WgPeer] = field(default_factory=list)
 
-    def build(self) -> Duo:
+    def wire(self) -> None:
         lab = self.lab
         self.wan, self.lan = lab.switch("wan"), lab.switch("lan")
         branch_wan, home_wan, home_lan = (lab.switch(name) for name in ("branch-wan", "home-wan", "home-lan"))
@@ -93,7 +95,6 @@ class Duo:
         self.internet.attach(branch_wan, "branch", ["198.51.100.1/24"])
         self.internet.attach(home_wan, "home", ["192.0.2.1/24"])
         self.internet.forward()
-        self.alpha, self.bravo = (self._box(name) for name in ("alpha", "bravo"))
         self.host: Node = lab.node("host")
         self.host.attach(self.lan, "eth0", [f"{HOST}/24"], gateway="192.168.10.1")
         self.branch: Node = lab.node("branch")
@@ -104,6 +105,23 @@ class Duo:
         self.home.masquerade("wan")
         self.laptop: Node = lab.node("laptop")
         self.laptop.attach(home_lan, "eth0", ["192.168.1.10/24"], gateway="192.168.1.1")
+
+    def start_peers(self) -> None:
+        """Laptop and branch bring their tunnels up."""
+        for node, name, address, more in (
+            (self.laptop, "laptop", LAPTOP, "PersistentKeepalive = 25"),
+            (self.branch, "branch", BRANCH, ""),
+        ):
+            text = PEER.format(
+                private=self.keys[name].private, address=address, office=self.keys["office"].public, more=more
+            )
+            self.peers.append(wg_quick_peer(node, text))
+
+
+class Duo(Surroundings):
+    def build(self) -> Duo:
+        self.wire()
+        self.alpha, self.bravo = (self._box(name) for name in ("alpha", "bravo"))
         return self
 
     def _box(self, name: str) -> Box:
@@ -133,14 +151,7 @@ class Duo:
             start.start()
         for start in starts:
             start.join()
-        for node, name, address, more in (
-            (self.laptop, "laptop", LAPTOP, "PersistentKeepalive = 25"),
-            (self.branch, "branch", BRANCH, ""),
-        ):
-            text = PEER.format(
-                private=self.keys[name].private, address=address, office=self.keys["office"].public, more=more
-            )
-            self.peers.append(wg_quick_peer(node, text))
+        self.start_peers()
         return self
 
     def master(self) -> Box | None:

@@ -46,7 +46,8 @@ BRANCH = (
 )
 
 STRAY = (
-    "not arp and not (udp and port 51820) and not (icmp6 and ip6[40] >= 133 and ip6[40] <= 137) and not ip6 multicast"
+    "not arp and not igmp and not (udp and port 51820)"
+    " and not (icmp6 and ip6[40] >= 133 and ip6[40] <= 137) and not ip6 multicast"
 )
 """What is neither WireGuard nor talk between neighbours. IP fragments of WireGuard count as stray: there are none."""
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.lab import Box, Lab, Probe, capture, wait_for
+from tests.labs.office import status
 from tests.labs.pair import HOST, LAPTOP, VIRTUAL, Duo, pair
 
 
@@ -113,3 +114,31 @@ def test_one_voice(duo: Duo) -> None:
         ours = [line for line in seen.lines if "203.0.113.3" in line or f"{VIRTUAL}.51820 >" in line]
         assert not ours, ours[:5]
     assert VIRTUAL not in duo.bravo.sh("ip -o address")
+
+
+def test_leaving_the_pair_and_coming_back(duo: Duo) -> None:
+    """Without `failover:` a standby becomes a box that stands alone, its tunnels up; a refused file changes nothing."""
+    prefer_alpha(duo)
+    whole = (duo.bravo.data / "appliance/confirmed.yaml").read_text()
+    alone = whole[: whole.index("failover:")] + whole[whole.index("tunnels:") :]
+
+    def tunnel_up() -> bool:
+        return ",UP" in duo.bravo.sh("ip -o link show wg-office")
+
+    assert not tunnel_up()
+    duo.bravo.put("/data/appliance/appliance.yaml", alone)
+    duo.bravo.run("appliance", "apply")
+    wait_for(tunnel_up, 10, "the tunnel of a box alone is up")
+    assert status(duo.bravo)["role"] == "alone"
+    assert duo.bravo.sh("pgrep -x keepalived || true") == ""
+
+    duo.bravo.put("/data/appliance/appliance.yaml", whole.replace("enp1s0", "enp9s0"))
+    refused = duo.bravo.run("appliance", "apply", check=False)
+    assert refused.returncode == 1 and "enp9s0 does not exist" in refused.stderr
+    assert tunnel_up() and status(duo.bravo)["role"] == "alone"
+
+    duo.bravo.put("/data/appliance/appliance.yaml", whole)
+    duo.bravo.run("appliance", "apply")
+    wait_for(lambda: pair(duo.bravo).get("role") == "backup", 20, "bravo stands in again")
+    assert not tunnel_up()
+    assert duo.settled() is duo.alpha

@@ -45,7 +45,10 @@ class Box:
         self.since = 0.0
         self.why = "it has just started"
         self.master_at: float | None = None
-        self.promoted_at = float("-inf")
+        self.promoted_at: float | None = None
+        self.shaken_at: float | None = None
+        self.judged_at = 0.0
+        """What the partner did as master after this is news; before it the peers were called, or never lost."""
         self.began: float | None = None
         self.yielding_at: float | None = None
         self.torn = False
@@ -146,6 +149,8 @@ class Box:
             epoch=self.epoch,
             held=self.held,
             master_for=now - self.master_at if self.master_at is not None else 0.0,
+            promoted_ago=now - self.promoted_at if self.promoted_at is not None else -1.0,
+            shaken_ago=now - self.shaken_at if self.shaken_at is not None else -1.0,
             digest=self.digest,
             generation=self.generation,
             floor=self.floor.known,

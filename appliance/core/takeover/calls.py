@@ -46,9 +46,10 @@ class Due:
 class Calls:
     """The calls of one takeover."""
 
-    def __init__(self, timers: Timers, round_trip: float = 0.0) -> None:
+    def __init__(self, timers: Timers) -> None:
         self.timers = timers
-        self.round_trip = round_trip
+        self.round_trip = 0.0
+        """The longest of this takeover's, in seconds."""
         self.waiting: dict[str, Call] = {}
         self.called: dict[str, Call] = {}
         self.ranks = 0
@@ -87,7 +88,8 @@ class Calls:
         if call is None or call.quiet:
             return False
         self.answered += 1
-        if call.tries == 1:
+        # A longer wait is this box's own standing still, or a second try's answer.
+        if call.tries == 1 and now - call.at <= self.patience:
             self.round_trip = max(self.round_trip, now - call.at)
         return True
 

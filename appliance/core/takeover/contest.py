@@ -55,7 +55,7 @@ def gone(box: Box) -> None:
 
 def lower_priority_seen(box: Box) -> None:
     """Somebody else was master by VRRP. Right after a promotion that was the one that just stepped down."""
-    if box.muted or box.now - box.promoted_at < box.timers.overlap:
+    if box.muted or (box.promoted_at is not None and box.now - box.promoted_at < box.timers.overlap):
         return
     suspect(box)
 
@@ -99,8 +99,22 @@ def _contest(box: Box, hello: Hello) -> None:
         role.yield_role(box, f"{hello.box} is master by a higher epoch")
     elif active:
         _win(box, hello)
-    elif box.torn or max(hello.epoch, hello.held + 1) > box.epoch:
+    elif not box.torn and not _was_master_meanwhile(box, hello):
+        return
+    elif box.adopting_until is not None:
+        box.torn = True  # whom to call then, this supervisor has yet to learn
+    else:
         role.promote(box, f"{hello.box} was master meanwhile, and stepped down", again=True)
+
+
+def _was_master_meanwhile(box: Box, hello: Hello) -> bool:
+    """It promoted itself after this box did, above its epoch or not, or had handshakes."""
+    partner, skew = box.partner, box.timers.skew
+    return (
+        partner.promoted_at > box.judged_at - skew
+        or partner.shaken_at > box.judged_at + skew
+        or max(hello.epoch, hello.held + 1) > box.epoch
+    )
 
 
 def _win(box: Box, hello: Hello) -> None:

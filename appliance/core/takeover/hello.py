@@ -43,6 +43,9 @@ class Hello:
     """The last epoch in which it was master itself."""
     master_for: float = 0.0
     """Seconds since it became master, 0 when it is not."""
+    promoted_ago: float = -1.0
+    shaken_ago: float = -1.0
+    """Seconds since it last became master, and since the last handshake that it had as master; below 0: never."""
     digest: str = ""
     generation: int = 0
     """Of the confirmed configuration."""

@@ -12,6 +12,9 @@ class Partner:
         self.hello: Hello | None = None
         self.heard_at = float("-inf")
         self.alive = False
+        self.promoted_at = float("-inf")
+        self.shaken_at = float("-inf")
+        """Its last promotion, and its last handshake as master, on this box's clock; exact to the hello's way here."""
         self.retired: deque[str] = deque(maxlen=8)
 
     def take(self, hello: Hello, now: float) -> bool:
@@ -23,6 +26,14 @@ class Partner:
             return False
         if last is not None and hello.incarnation != last.incarnation:
             self.retired.append(last.incarnation)
+        promoted = now - hello.promoted_ago if hello.promoted_ago >= 0 else float("-inf")
+        shaken = now - hello.shaken_ago if hello.shaken_ago >= 0 else float("-inf")
+        if last is not None and (last.incarnation, last.held) == (hello.incarnation, hello.held):
+            # The same promotion: the fastest hello knows best when it was, and a slow one must not make it look later.
+            promoted = min(promoted, self.promoted_at)
+            if ACTIVE not in (last.role, hello.role):
+                shaken = min(shaken, self.shaken_at)
+        self.promoted_at, self.shaken_at = promoted, shaken
         self.hello, self.heard_at, self.alive = hello, now, True
         return True
 

@@ -37,7 +37,7 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.yielding_at = box.orphan_until = None
     box.master_at, box.began = box.now, box.floor.wall(box.now)
     box.became(why)
-    box.promoted_at = box.now
+    box.promoted_at = box.judged_at = box.now
     box.phases = Phases(told=box.began)
     box.step_clock()
     box.tell()
@@ -47,7 +47,7 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.do(HoldForward(True), CommitConnections())
     lately = box.table.lately(box.peers, box.now)
     active = set(lately)
-    box.calls = Calls(box.timers, box.calls.round_trip)
+    box.calls = Calls(box.timers)
     box.calls.add(box.peers[name] for name in lately)
     box.calls.add((peer for name, peer in box.peers.items() if name not in active and peer.keepalive), quiet=True)
     box.set_keepalives(dict.fromkeys(box.calls.first(box.now), box.timers.call_keepalive))
@@ -72,7 +72,7 @@ def mute(box: Box, why: str, quietly: bool = False) -> None:
         box.became(why)
         box.tell()
     release(box)
-    box.calls = Calls(box.timers, box.calls.round_trip)
+    box.calls = Calls(box.timers)
     # The next link up is to start only the handshakes that are meant.
     box.set_keepalives(dict.fromkeys(sorted(box.raised & box.peers.keys()), 0))
 
@@ -90,7 +90,7 @@ def adopt(box: Box, settled: bool) -> None:
     """
     box.muted = False
     box.adopting_until, box.settled = box.now + box.timers.boot, settled
-    box.master_at = box.now
+    box.master_at = box.judged_at = box.now
     box.became("its supervisor was started again")
     box.read_at = box.now + box.timers.read_calling
 
@@ -112,6 +112,9 @@ def adopt_due(box: Box) -> None:
     box.table.restamp(box.epoch, box.peers)
     box.table.note_all(box.now, wall)
     box.began = wall
+    if box.torn and not partner.active:
+        promote(box, "the other box was master meanwhile, and stepped down", again=True)
+        return
     if not box.settled:
         has_session = box.table.with_session(wall)
         lately = box.table.lately(box.peers, box.now)
@@ -151,6 +154,8 @@ def proceed(box: Box) -> None:
 
 def answered(box: Box, names: list[str]) -> None:
     """These peers have a new handshake."""
+    if names and not box.muted:
+        box.shaken_at = box.now
     waited = [name for name in names if box.calls.answer(name, box.now)]
     if not waited or box.phases is None or box.master_at is None:
         return

@@ -28,6 +28,8 @@ class Timers:
     """How long a box that starts waits for what its partner knows."""
     answer: float = 0.3
     """How long a master that suspects another one waits for the partner's answer."""
+    skew: float = 0.15
+    """How exactly one box knows when something happened at the other."""
     stall: float = 0.25
     """A standing still that is shorter lets nobody take over."""
     overlap: float = 0.5
@@ -60,7 +62,7 @@ class Timers:
     call_keepalive: int = 25
     patience: float = 0.4
     """A peer is called again when it did not answer within this, or within two round trips; doubling."""
-    patience_most: float = 2.0
+    patience_most: float = 1.0
     tries: int = 4
     lately: float = 180.0
     """A peer without data or handshake for this long has no session (REJECT_AFTER_TIME), and is not called."""

@@ -186,6 +186,18 @@ def test_a_master_that_learns_that_the_other_was_it_meanwhile_calls_again() -> N
     assert "Announce" in kinds(done)
 
 
+@pytest.mark.parametrize(("promoted_ago", "again"), [(5.0, False), (1.0, True)])
+def test_a_master_of_a_lower_epoch_that_nobody_heard_of_counts_too(promoted_ago: float, again: bool) -> None:
+    bench = Bench()
+    bench.master()
+    bench.later(2.0)
+    done = kinds(bench.hear("backup", 0, held=0, promoted_ago=promoted_ago))
+    assert ("UnmuteTunnels" in done) == again
+    # The same news is no news, however long the hello took.
+    bench.later(2.0)
+    assert "UnmuteTunnels" not in kinds(bench.hear("backup", 0, held=0, promoted_ago=promoted_ago + 1.9))
+
+
 def test_an_answer_that_nothing_happened_disturbs_nothing() -> None:
     bench = Bench()
     bench.master()

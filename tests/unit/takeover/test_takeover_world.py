@@ -129,9 +129,12 @@ def test_one_voice_and_not_none_and_everybody_is_called(
     world = settled(6, unreachable)
     world.fates = fate
     watch = play(history, world)
-    world.run(20.0, watch)
+    world.run(14.0, watch)
+    promotions = sum(isinstance(action, a.UnmuteTunnels) for node in world.nodes for _, action in node.log)
+    world.run(8.0, watch)
     master = world.master()
     assert master is not None
+    assert promotions == sum(isinstance(action, a.UnmuteTunnels) for node in world.nodes for _, action in node.log)
     assert master.machine and master.vrrp == "MASTER" and master.addresses
     assert not master.hold
     assert not master.machine.box.calls.called

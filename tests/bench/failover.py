@@ -1,0 +1,366 @@
+"""What the office notices when a box fails: ours beside a plain keepalived + wg-quick pair (sudo make bench-failover).
+
+Both pairs stand in the same drawing (tests/labs/pair.py) on the same host, and each event happens to them in turn, in
+the same run. A numbered packet every 5 ms in each of four flows; what counts is the longest time in ms without an
+answer, in the worst of the four. A flow that does not run again within 40 s counts as 40,000 ms and as not recovered.
+The round trip is what this host has, well below 1 ms: a kernel without netem cannot make it longer.
+
+    BENCH_RUNS=20 python3 -m tests.bench.failover [EVENT...]
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tests.bench.figures import Bench
+from tests.bench.plain_pair import PlainPair, has_virtual
+from tests.lab import Box, Lab, Node, Probe, wait_for
+from tests.labs.pair import HOST, LAPTOP, Duo, Surroundings, pair
+
+PLAIN = "keepalived 1 s + wg-quick on both"
+NOTHING = "no event at all"
+GIVE_UP = 40.0
+"""Seconds after an event until a flow that does not run counts as lost."""
+INTERVAL = 0.005
+"""Seconds between two packets of a flow."""
+ALL_RUN = 100
+"""Answers, so half a second's, by which a flow is known to run."""
+
+REACH_MS = {"power-cut": 250, "wan-cable": 250, "planned": 100, "keepalived-killed": 100}
+"""What the product is to reach in 95 of 100 cases, in ms, at a round trip of 20 ms."""
+EVENTS = ("power-cut", "return", "planned", "keepalived-killed", "wan-cable", "supervisor-killed")
+"""In this order: `return` is the preferred box booting after the power cut before it."""
+OURS_ONLY = ("supervisor-killed",)
+LOSSES_BEFORE_REST = 2
+"""A box that loses the role three times in ten minutes stays backup: before that, both boxes boot afresh."""
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Longest gaps of one event in ms by flow; GIVE_UP for one that did not run again."""
+
+    gaps: dict[str, float]
+    recovered: bool
+
+    @property
+    def worst(self) -> float:
+        return max(self.gaps.values())
+
+    @property
+    def flow(self) -> str:
+        return max(self.gaps, key=lambda name: self.gaps[name])
+
+
+class Side(Protocol):
+    """One of the two pairs. Events happen to alpha, which is preferred and master."""
+
+    def start(self) -> Surroundings: ...
+
+    def strike(self, event: str) -> None:
+        """Makes the event happen, and returns when the role has moved (or, where it need not, did not)."""
+
+    def restore(self, event: str) -> None:
+        """Puts the pair back as it was before the event; AssertionError where it does not get there."""
+
+    def stop(self) -> None: ...
+
+
+class Ours:
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self.losses = 0
+
+    def start(self) -> Surroundings:
+        self.duo = Duo(self.stack.enter_context(Lab("bench-failover-ours"))).build().boot()
+        self._ready()
+        self.losses = 0
+        return self.duo
+
+    def strike(self, event: str) -> None:
+        alpha = self.duo.alpha
+        match event:
+            case "power-cut":
+                alpha.power_cut()
+                self._moved(self.duo.bravo)
+            case "return":
+                alpha.boot()
+                _moved(alpha, self.duo.bravo)
+            case "planned":
+                alpha.run("appliance", "handover")
+                self._moved(self.duo.bravo)
+            case "keepalived-killed":
+                alpha.sh("kill -9 $(pgrep -x keepalived)")
+                self._moved(self.duo.bravo)
+            case "wan-cable":
+                alpha.links[0].cut()
+                self._moved(self.duo.bravo)
+            case "supervisor-killed":
+                alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance)")
+                wait_for(lambda: pair(alpha).get("role") == "master", 20, "its successor knows what it is")
+
+    def _moved(self, to: Box) -> None:
+        self.losses += 1
+        wait_for(lambda: has_virtual(to), GIVE_UP, f"{to.name} has the virtual address")
+
+    def restore(self, event: str) -> None:
+        if event == "power-cut":
+            return
+        self.duo.alpha.links[0].mend()
+        if event == "planned":
+            fine(self.duo.alpha)
+            self.duo.bravo.run("appliance", "handover")
+        self._ready()
+        if self.losses >= LOSSES_BEFORE_REST:
+            for box in (self.duo.alpha, self.duo.bravo):
+                box.power_cut()
+            for peer in self.duo.peers:
+                peer.down()
+            self.duo.peers.clear()
+            self.duo.boot()
+            self._ready()
+            self.losses = 0
+
+    def _ready(self) -> None:
+        self.duo.settled(self.duo.alpha, 40)
+        fine(self.duo.bravo)
+        _reach(self.duo)
+
+    def stop(self) -> None:
+        self.stack.close()
+
+
+class Theirs:
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+
+    def start(self) -> Surroundings:
+        self.pair = PlainPair(self.stack.enter_context(Lab("bench-failover-plain"))).build()
+        self.pair.restore()
+        return self.pair
+
+    def strike(self, event: str) -> None:
+        alpha, bravo = self.pair.alpha, self.pair.bravo
+        match event:
+            case "power-cut":
+                alpha.power_cut()
+            case "return":
+                alpha.power_on()
+                _moved(alpha.node, bravo.node)
+                return
+            case "planned":
+                alpha.terminate()
+            case "keepalived-killed":
+                alpha.kill()
+            case "wan-cable":
+                alpha.wan.cut()
+        wait_for(lambda: has_virtual(bravo.node), GIVE_UP, "bravo has the virtual address")
+
+    def restore(self, event: str) -> None:
+        if event != "power-cut":
+            self.pair.restore()
+
+    def stop(self) -> None:
+        self.stack.close()
+
+
+def _moved(to: Node, away: Node) -> None:
+    wait_for(lambda: has_virtual(to) and not has_virtual(away), GIVE_UP, f"{to.name} alone has the virtual address")
+
+
+def fine(box: Box) -> None:
+    """It could take over; a box that gave the role away on request does not want it, but takes it if it must."""
+    wanted: tuple[list[str], ...] = ([], ["it gave the role away on request"])
+    wait_for(lambda: pair(box).get("not_ready") in wanted, 30, f"{box.name} could take over")
+
+
+def _reach(around: Surroundings) -> None:
+    around.laptop.ping(HOST, timeout=20)
+    around.branch.ping(HOST, timeout=20)
+    around.host.ping("203.0.113.1", timeout=20)
+
+
+def watch(around: Surroundings, event: Callable[[], None]) -> Outage:
+    """The longest gap of each flow while something happens, until all of them run again."""
+    ends = {
+        "laptop→host": (around.laptop, around.host, HOST),
+        "host→laptop": (around.host, around.laptop, LAPTOP),
+        "branch→host": (around.branch, around.host, HOST),
+        "host→internet": (around.host, around.internet, "203.0.113.1"),
+    }
+    lost: set[str] = set()
+    with ExitStack() as stack:
+        probes = {name: stack.enter_context(Probe(*each, INTERVAL)) for name, each in ends.items()}
+        for probe in probes.values():
+            probe.flowing(timeout=30, packets=ALL_RUN)
+        struck = time.monotonic()
+        event()
+        for name, probe in probes.items():
+            try:
+                probe.flowing(timeout=max(1.0, struck + GIVE_UP - time.monotonic()), packets=ALL_RUN)
+            except AssertionError:
+                lost.add(name)
+        with ThreadPoolExecutor(len(probes)) as pool:
+            reports = dict(zip(probes, pool.map(Probe.stop, probes.values()), strict=True))
+    gaps = {name: GIVE_UP * 1000 if name in lost else report.longest_gap_ms for name, report in reports.items()}
+    return Outage(gaps, not lost)
+
+
+@dataclass
+class Measured:
+    """All runs of one event on one side."""
+
+    outages: list[Outage] = field(default_factory=list)
+
+    @property
+    def worst(self) -> list[float]:
+        return [outage.worst for outage in self.outages]
+
+    @property
+    def recovered(self) -> str:
+        return f"{sum(outage.recovered for outage in self.outages)}/{len(self.outages)}"
+
+    def __str__(self) -> str:
+        return f"{statistics.median(self.worst):,.0f} ({min(self.worst):,.0f}-{max(self.worst):,.0f})"
+
+    def percentile(self, part: float) -> float:
+        """The least value that `part` of all runs stay at or below, in ms."""
+        return sorted(self.worst)[math.ceil(part * len(self.outages)) - 1]
+
+    def by_flow(self) -> str:
+        names = self.outages[0].gaps
+        return ", ".join(
+            f"{name} {statistics.median(outage.gaps[name] for outage in self.outages):,.0f}" for name in names
+        )
+
+
+class Contest:
+    """Both sides, what was measured, and what went wrong."""
+
+    def __init__(self, bench: Bench, events: tuple[str, ...], runs: int) -> None:
+        self.bench, self.events, self.runs = bench, events, runs
+        self.sides: dict[str, Side] = {"ours": Ours(), "theirs": Theirs()}
+        self.around: dict[str, Surroundings] = {}
+        self.found: dict[tuple[str, str], Measured] = {}
+        self.troubles: Counter[str] = Counter()
+
+    def run(self) -> None:
+        try:
+            for name, side in self.sides.items():
+                self.around[name] = side.start()
+            for run in range(self.runs):
+                for event in self.events:
+                    # Who goes first changes from run to run.
+                    for name in list(self.sides)[:: 1 if run % 2 else -1]:
+                        if name == "ours" or event not in OURS_ONLY:
+                            self._event(run, name, event)
+                    if event in OURS_ONLY:
+                        self._add(run, "theirs", event, watch(self.around["ours"], lambda: time.sleep(3)))
+        finally:
+            for side in self.sides.values():
+                side.stop()
+
+    def _event(self, run: int, name: str, event: str) -> None:
+        side = self.sides[name]
+        troubles: list[str] = []
+
+        def strike() -> None:
+            try:
+                side.strike(event)
+            except AssertionError as trouble:
+                troubles.append(str(trouble))
+
+        try:
+            self._add(run, name, event, watch(self.around[name], strike))
+            side.restore(event)
+        except AssertionError as trouble:
+            troubles.append(f"{trouble}; that pair was built anew")
+            self._afresh(name, event)
+        for text in troubles:
+            self.troubles[f"{name}, {event}: {text.splitlines()[0]}"] += 1
+
+    def _afresh(self, name: str, event: str) -> None:
+        side = self.sides[name]
+        side.stop()
+        self.around[name] = side.start()
+        if event == "power-cut":
+            side.strike("power-cut")
+
+    def _add(self, run: int, name: str, event: str, outage: Outage) -> None:
+        self.found.setdefault((name, event), Measured()).outages.append(outage)
+        said = f"{outage.worst:,.0f} ms ({outage.flow})" + ("" if outage.recovered else ", NOT RECOVERED")
+        self.bench.say(f"run {run + 1} of {self.runs}, {event}, {name}: {said}")
+
+    def figures(self) -> None:
+        for event in self.events:
+            ours, theirs = self.found.get(("ours", event)), self.found.get(("theirs", event))
+            if ours and theirs:
+                peer = NOTHING if event in OURS_ONLY else PLAIN
+                self.bench.lower(f"failover-{event}", "ms", ours.worst, theirs.worst, peer, 1)
+
+    def show(self) -> None:
+        """The table, the medians of each flow and what went wrong, on standard output."""
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("longest gap, worst of 4 flows")
+        titles = ("ours ms", "95 % of ours", "to reach", "back", "plain pair ms", "back", "ratio", "runs")
+        for title in titles:
+            table.add_column(title, justify="right", no_wrap=True)
+        for event in self.events:
+            ours, theirs = self.found.get(("ours", event)), self.found.get(("theirs", event))
+            if not ours or not theirs:
+                continue
+            most, reach = ours.percentile(0.95), REACH_MS.get(event)
+            colour = "default" if reach is None else "green" if most <= reach else "red"
+            ratio = statistics.median(theirs.worst) / statistics.median(ours.worst)
+            beside = [f"nothing: {theirs}", ""] if event in OURS_ONLY else [str(theirs), theirs.recovered]
+            limit = f"≤ {reach}" if reach else ""
+            row = [event, str(ours), f"[{colour}]{most:,.0f}[/]", limit, ours.recovered, *beside]
+            table.add_row(*row, f"{ratio:,.1f}", str(len(ours.outages)))
+        console.print(table)
+        for (name, event), measured in self.found.items():
+            who = name if name == "ours" or event not in OURS_ONLY else NOTHING
+            console.print(f"  {event}, {who}, medians: {measured.by_flow()}", markup=False, soft_wrap=True)
+        for text, times in self.troubles.items():
+            console.print(f"  went wrong {times} times: {text}", markup=False, soft_wrap=True)
+        console.print("  beside: " + PLAIN + "; no delay was added to the lines (no netem here)", soft_wrap=True)
+
+
+def main() -> int:
+    events = tuple(sys.argv[1:]) or EVENTS
+    if unknown := [name for name in events if name not in EVENTS]:
+        print(f"bench: there is no event {unknown[0]}; write some of {', '.join(EVENTS)}", file=sys.stderr)
+        return 2
+    if ("power-cut" in events) != ("return" in events):
+        events = tuple(each for each in EVENTS if each in {*events, "power-cut", "return"})
+    bench = Bench()
+    contest = Contest(bench, tuple(each for each in EVENTS if each in events), int(os.environ.get("BENCH_RUNS", "5")))
+    try:
+        contest.run()
+    except AssertionError as trouble:
+        # Hours of measuring are not thrown away for a pair that could not be built.
+        contest.troubles[f"the runs ended early: {trouble}"] += 1
+    contest.figures()
+    bench.write()
+    contest.show()
+    bench.say("written to build/bench.json")
+    ours = [outage for (name, _), measured in contest.found.items() if name == "ours" for outage in measured.outages]
+    whole = len(ours) == contest.runs * len(contest.events)
+    return 0 if whole and all(outage.recovered for outage in ours) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
