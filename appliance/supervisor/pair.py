@@ -84,6 +84,8 @@ class PairDriver:
                 vrrp=str(self.state.get("vrrp", "")) if running else "",
                 unmuted=not self.keeper.role.muted,
                 epoch=int(self.state.get("epoch", 0)),
+                held=int(self.state.get("held", 0)),
+                settled=bool(self.state.get("settled", True)),
             )
         )
 
@@ -200,6 +202,8 @@ class PairDriver:
     def _role(self) -> None:
         report = self.takeover.report()
         calling = bool(report.takeover and not report.takeover.done and not report.muted)
+        if calling == self.state.get("settled", True):
+            self._store(settled=not calling)
         role = Role(report.muted, calling)
         if role != self.keeper.role:
             self.keeper.role = role
@@ -253,8 +257,8 @@ class PairDriver:
                 self._conntrackd(["-B"])
             case a.TellPartner(hello=hello):
                 self.socket.send(to_json(hello))
-                if hello.epoch != self.state.get("epoch"):
-                    self._store(epoch=hello.epoch)
+                if (hello.epoch, hello.held) != (self.state.get("epoch"), self.state.get("held")):
+                    self._store(epoch=hello.epoch, held=hello.held)
             case a.SetReady(ready=ready):
                 self.shell.set_ready(ready)
             case a.StartKeepalived():

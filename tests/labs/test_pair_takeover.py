@@ -42,7 +42,7 @@ def traffic(duo: Duo, event: str) -> Iterator[None]:
 
 def ready(duo: Duo, box: Box) -> None:
     """It could take over; a box that gave the role away on request does not want it, but takes it if it must."""
-    fine = ([], ["it gave the role away on request"])
+    fine: tuple[list[str], ...] = ([], ["it gave the role away on request"])
     wait_for(lambda: pair(box).get("not_ready") in fine, 30, f"{box.name} could take over")
 
 

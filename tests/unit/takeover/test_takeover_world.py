@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 from takeover_world import STEP, TIMERS, World, settled
 
@@ -116,6 +116,12 @@ def play(history: list[tuple[float, tuple[str, str, float]]], world: World) -> W
 
 
 @SETTINGS
+@example([(0.0, ("adverts", "", 6.0)), (0.03, ("supervisor", "alpha", 0.0))], [0], 0)  # they yielded to each other
+@example([(0.0, ("keepalived", "alpha", 0.0)), (0.0, ("past", "beta", 0.5))], [0], 0)  # clocks drove each other ahead
+@example([(0.35, ("supervisor", "beta", 0.0)), (0.0, ("handover", "alpha", 0.0))], [0], 0)
+@example([(0.0, ("handover", "alpha", 0.0)), (0.35, ("supervisor", "beta", 0.0))], [0], 0)  # held for ever
+@example([(0.0, ("carrier", "alpha", 0.1)), (0.5, ("carrier", "alpha", 0.1))], [137], 1)  # old news became new
+@example([(0.0, ("all", "", 0.6)), (0.35, ("supervisor", "alpha", 0.0)), (0.0, ("supervisor", "beta", 0.0))], [0], 0)
 @given(HISTORIES, st.lists(st.integers(0, 139), min_size=1, max_size=40), st.integers(0, 6))
 def test_one_voice_and_not_none_and_everybody_is_called(
     history: list[tuple[float, tuple[str, str, float]]], fates: list[int], unreachable: int
