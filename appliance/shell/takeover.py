@@ -22,7 +22,12 @@ from appliance.core.takeover.events import Reading
 from appliance.shell.machine import Machine
 
 HOLD = "table inet appliance_hold"
-_HOLD_TEXT = f"{HOLD} {{ chain forward {{ type filter hook forward priority -350; policy drop; }} }}"
+_HOLD_TEXT = f"""{HOLD} {{
+    chain forward {{
+        type filter hook forward priority -350; policy drop;
+    }}
+}}
+"""
 
 
 class TakeoverShell:

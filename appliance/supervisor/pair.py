@@ -58,6 +58,7 @@ class PairDriver:
         self.handling = False
         self.state = _stored()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.started = False
         self.closed = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -65,6 +66,7 @@ class PairDriver:
     async def start(self, desired: Desired) -> None:
         """Takes the box as it is: booting, or at work with a supervisor that was killed."""
         loop = asyncio.get_running_loop()
+        unmuted = not self.keeper.role.muted
         loop.add_reader(self.fifo.descriptor, self._fifo)
         await self.socket.open()
         running = systemd.main_pid(vrrp_fifo.UNIT)
@@ -72,6 +74,7 @@ class PairDriver:
             vrrp_fifo.watch_process(running, self._keepalived_died)
         systemd.start(CONNTRACKD_UNIT)
         self.configured(desired)
+        self.started = True
         self.handle(
             e.Started(
                 now=time.monotonic(),
@@ -82,7 +85,7 @@ class PairDriver:
                 trusted=True,
                 keepalived=bool(running),
                 vrrp=str(self.state.get("vrrp", "")) if running else "",
-                unmuted=not self.keeper.role.muted,
+                unmuted=unmuted,
                 epoch=int(self.state.get("epoch", 0)),
                 held=int(self.state.get("held", 0)),
                 settled=bool(self.state.get("settled", True)),
@@ -200,6 +203,8 @@ class PairDriver:
         self.timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _role(self) -> None:
+        if not self.started:
+            return
         report = self.takeover.report()
         calling = bool(report.takeover and not report.takeover.done and not report.muted)
         if calling == self.state.get("settled", True):
@@ -284,17 +289,22 @@ class PairDriver:
                     log.info("%s", text, extra={"TOPIC": topic})
 
     def _conntrackd(self, *calls: list[str], then: Any = None) -> None:
-        """In the background, since committing takes a while with many connections; then the event, if any."""
+        """In the background, since committing takes a while with many connections.
+
+        The event, if any, follows the first call: the rest is for the next takeover, and nobody waits for it.
+        """
 
         async def run() -> None:
-            for call in calls:
+            for number, call in enumerate(calls):
+                if number == 1 and then:
+                    self.handle(then())
                 with contextlib.suppress(OSError):
                     child = await asyncio.create_subprocess_exec(
                         "conntrackd", "-C", CONNTRACKD_FILE, *call, stdout=asyncio.subprocess.DEVNULL,
                         stderr=asyncio.subprocess.DEVNULL,
                     )  # fmt: skip
                     await child.wait()
-            if then:
+            if then and len(calls) == 1:
                 self.handle(then())
 
         task = asyncio.create_task(run())
