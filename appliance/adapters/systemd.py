@@ -8,6 +8,8 @@ import subprocess
 from appliance.adapters.errors import Refused
 
 SECONDS = 15.0
+VRRP_UNIT = "appliance-vrrp.service"
+CONNTRACKD_UNIT = "appliance-conntrackd.service"
 
 
 def _run(*command: str) -> str:

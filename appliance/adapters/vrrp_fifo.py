@@ -9,8 +9,6 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-UNIT = "appliance-vrrp.service"
-
 
 class VrrpFifo:
     """Reads whole lines. Opened for writing as well, so that keepalived's end closing is no end of file for us."""

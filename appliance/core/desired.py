@@ -12,14 +12,19 @@ from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.firewall.zones import Site
 from appliance.core.grants import granted
 from appliance.core.model import Box, Config
-from appliance.core.networkd import RESOLVED_FILE, network_file, network_path, resolved_file
+from appliance.core.networkd import network_file, network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
 from appliance.core.pair.files import pair_files
 from appliance.core.pair.routing import pair_rules
 from appliance.core.problems import ConfigurationError, Path, Problem
 from appliance.core.state import (
+    DEFAULTS,
     MAIN_TABLE,
+    RESOLVED_FILE,
+    TUNNEL_MARK,
+    TUNNEL_MARK_MASK,
     TUNNEL_TABLE,
+    UPLINK_MARK_MASK,
     UPLINK_TABLE,
     Desired,
     DesiredLink,
@@ -33,12 +38,8 @@ from appliance.core.state import (
 )
 from appliance.core.values import Network
 
-TUNNEL_MARK = 0x5700
-"""fwmark of every tunnel's own packets: they take the uplinks, never a tunnel."""
-TUNNEL_MARK_MASK = 0xFFFF
 BLACKHOLE_METRIC = 1_000_000
 """Behind every tunnel prefix: while a tunnel is away its packets end here and never leave by an uplink."""
-DEFAULTS = ("0.0.0.0/0", "::/0")
 
 PRIORITY_MAIN = 5100
 PRIORITY_MARK = 5250
@@ -214,6 +215,6 @@ def _rules(tunnels: tuple[DesiredTunnel, ...], uplinks: tuple[Uplink, ...]) -> I
         if family in full or marked:
             yield Rule(family, PRIORITY_MAIN, MAIN_TABLE, suppress_prefix_length=0)
         for uplink in marked:
-            yield Rule(family, PRIORITY_MARK, uplink.table, mark=uplink.mark, mask=0xFF000000)
+            yield Rule(family, PRIORITY_MARK, uplink.table, mark=uplink.mark, mask=UPLINK_MARK_MASK)
         if family in full:
             yield Rule(family, PRIORITY_FULL_TUNNEL, TUNNEL_TABLE, mark=TUNNEL_MARK, mask=TUNNEL_MARK_MASK, invert=True)

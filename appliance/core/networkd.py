@@ -6,10 +6,9 @@ networkd keeps the addresses of physical interfaces, static or by DHCP and route
 from __future__ import annotations
 
 from appliance.core.model import Box, Config, Interface
+from appliance.core.state import NETWORK_FOLDER
 from appliance.core.values import Interface as InterfaceAddress
 
-NETWORK_FOLDER = "/run/systemd/network"
-RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
 FALLBACK_DNS = ("9.9.9.9", "149.112.112.112", "2620:fe::fe")
 """Quad9, asked only when neither the file nor DHCP nor a router advertisement names a server."""
 

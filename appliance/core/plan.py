@@ -15,6 +15,8 @@ from appliance.core.state import (
     AUTO,
     KERNEL,
     MAIN_TABLE,
+    NETWORK_FOLDER,
+    RESOLVED_FILE,
     TUNNEL_TABLE,
     USERSPACE,
     Desired,
@@ -48,9 +50,7 @@ from appliance.core.steps import (
 )
 
 DEFAULT_UPLINK_MTU = 1500
-NETWORK_FOLDER = "/run/systemd/network/"
 PAIR_FOLDER = "/run/appliance/"
-RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class _Planner:
     def files(self) -> None:
         wanted, present = self.desired.files, self.observed.files
         changed = [path for path in sorted(wanted.keys() | present.keys()) if wanted.get(path) != present.get(path)]
-        networkd = [path for path in changed if path.startswith(NETWORK_FOLDER)]
+        networkd = [path for path in changed if path.startswith(f"{NETWORK_FOLDER}/")]
         pair = [path for path in changed if path.startswith(PAIR_FOLDER)]
         anew = tuple(
             link.device

@@ -14,6 +14,14 @@ PROTOCOL = 114
 MAIN_TABLE = 254
 TUNNEL_TABLE = 51
 UPLINK_TABLE = 101
+DEFAULTS = ("0.0.0.0/0", "::/0")
+TUNNEL_MARK = 0x5700
+"""fwmark of every tunnel's own packets: they take the uplinks, never a tunnel."""
+TUNNEL_MARK_MASK = 0x0000_FFFF
+UPLINK_MARK_MASK = 0xFF00_0000
+"""The bits that hold the uplink on which a connection arrived; neither part of a mark overwrites the other."""
+NETWORK_FOLDER = "/run/systemd/network"
+RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
 ALIAS = "appliance: "
 """Interface alias (IFLA_IFALIAS) with which the tunnels' links begin."""
 

@@ -114,8 +114,8 @@ class Machine:
             case steps.ReloadResolved():
                 systemd.reload_resolved()
             case steps.ReloadPair():
-                systemd.reload_if_running("appliance-vrrp.service")
-                systemd.restart_if_running("appliance-conntrackd.service")
+                systemd.reload_if_running(systemd.VRRP_UNIT)
+                systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
             case steps.AddTunnel(device, engine, alias):
                 self._add_tunnel(device, engine, alias)
             case steps.DeleteTunnel(device, engine):

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from appliance.adapters import systemd, vrrp_fifo
+from appliance.adapters import systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
 from appliance.core.pair.names import NOT_READY, READY, READY_FILE
@@ -171,8 +171,8 @@ class TakeoverShell:
 
     def start_keepalived(self) -> int:
         """Returns its process id."""
-        systemd.start(vrrp_fifo.UNIT)
-        return systemd.main_pid(vrrp_fifo.UNIT)
+        systemd.start(systemd.VRRP_UNIT)
+        return systemd.main_pid(systemd.VRRP_UNIT)
 
     def stop_keepalived(self) -> None:
-        systemd.stop(vrrp_fifo.UNIT)
+        systemd.stop(systemd.VRRP_UNIT)

@@ -13,14 +13,13 @@ from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
 from appliance.core.peers import endpoint_parts, endpoint_text, is_name
 from appliance.core.silence import Silence
-from appliance.core.state import Desired, DesiredPeer, ObservedDevice
+from appliance.core.state import DEFAULTS, Desired, DesiredPeer, ObservedDevice
 from appliance.shell.paths import Paths
 
 log = logging.getLogger("appliance.endpoints")
 
 Lookup = Callable[[str, bool], Awaitable[tuple[str, ...]]]
 AT_ONCE = 16
-DEFAULTS = ("0.0.0.0/0", "::/0")
 
 
 class Endpoints:

@@ -43,7 +43,6 @@ class Keeper:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     attempts: int = 0
-    repaired: int = 0
     waited_for: ReloadNetworkd | None = None
     seen: dict[str, str] = field(default_factory=dict)
     role: Role = ALONE
@@ -105,7 +104,6 @@ class Keeper:
         waiting = self.waited_for is not None and any(each.step == self.waited_for for each in todo.planned)
         self.waited_for = waited_for
         if steps:
-            self.repaired += 1
             took = (time.monotonic() - start) * 1000
             shown = "; ".join(str(each.step) for each in steps[:8])
             log.info("put right in %.0f ms: %s", took, shown, extra={"STEPS": len(steps), "MILLISECONDS": round(took)})

@@ -32,7 +32,6 @@ from appliance.supervisor.keeper import Keeper
 
 log = logging.getLogger("appliance.pair")
 
-CONNTRACKD_UNIT = "appliance-conntrackd.service"
 STATE = Path("/run/appliance/pair.json")
 NOT_MASTER = {"BACKUP", "FAULT", "STOP"}
 
@@ -69,10 +68,10 @@ class PairDriver:
         unmuted = not self.keeper.role.muted
         loop.add_reader(self.fifo.descriptor, self._fifo)
         await self.socket.open()
-        running = systemd.main_pid(vrrp_fifo.UNIT)
+        running = systemd.main_pid(systemd.VRRP_UNIT)
         if running:
             vrrp_fifo.watch_process(running, self._keepalived_died)
-        systemd.start(CONNTRACKD_UNIT)
+        systemd.start(systemd.CONNTRACKD_UNIT)
         self.configured(desired)
         self.started = True
         self.handle(
@@ -102,7 +101,7 @@ class PairDriver:
             task.cancel()
         for end in (
             self.shell.stop_keepalived,
-            lambda: systemd.stop(CONNTRACKD_UNIT),
+            lambda: systemd.stop(systemd.CONNTRACKD_UNIT),
             lambda: self.shell.hold_forward(False),
         ):
             with contextlib.suppress(Refused, OSError):
@@ -339,5 +338,5 @@ def role_at_start(machine: Machine, desired: Desired) -> Role:
         return ALONE
     links = machine.netlink.links()
     moving = [tunnel.device for tunnel in desired.tunnels if tunnel.moves]
-    at_work = bool(systemd.main_pid(vrrp_fifo.UNIT)) and any(links[d].up for d in moving if d in links)
+    at_work = bool(systemd.main_pid(systemd.VRRP_UNIT)) and any(links[d].up for d in moving if d in links)
     return Role(muted=not at_work)

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from appliance.core.firewall.text import INDENT, chain, comment, one_or_set, quoted
 from appliance.core.model import Config
+from appliance.core.state import TUNNEL_MARK, TUNNEL_MARK_MASK, UPLINK_MARK_MASK
 
-UPLINK_MARK_MASK = 0xFF00_0000
-TUNNEL_MARK_MASK = 0x0000_FFFF
 _OTHERS = 0xFFFF_FFFF ^ UPLINK_MARK_MASK
 
 
@@ -31,11 +30,6 @@ def has_full_tunnel(config: Config) -> bool:
     """Whether a peer stands for the whole internet, of one IP version or both."""
     peers = (peer for tunnel in config.tunnels.values() for peer in tunnel.peers.values())
     return any(network.prefixlen == 0 for peer in peers for network in peer.networks)
-
-
-def tunnel_mark(index: int) -> int:
-    """The fwmark of the tunnel that is number `index` in the file, counted from 0."""
-    return 0x5700 + index
 
 
 def mark_chains(config: Config, box: str) -> list[str]:
@@ -103,7 +97,7 @@ def _tunnel_sources(config: Config, box: str) -> list[str]:
             f"update @{name} {{ {header} saddr . udp sport . udp dport : {header} daddr }}"
         )
         say.append(
-            f"meta mark & {TUNNEL_MARK_MASK:#010x} == {tunnel_mark(0):#010x} meta nfproto {family} "
+            f"meta mark & {TUNNEL_MARK_MASK:#010x} == {TUNNEL_MARK:#010x} meta nfproto {family} "
             f"{header} saddr set {header} daddr . udp dport . udp sport map @{name}"
         )
     why = ("Tunnels answer from the address that they were called at, and thereby on that uplink.",)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from appliance.core.model import Config
 from appliance.core.pair.instances import instances
 from appliance.core.pair.names import VIRTUAL_TABLE
-from appliance.core.state import MAIN_TABLE, Rule
-
-TUNNEL_MARK = 0x5700
-TUNNEL_MARK_MASK = 0xFFFF
+from appliance.core.state import MAIN_TABLE, TUNNEL_MARK, TUNNEL_MARK_MASK, Rule
 
 PRIORITY_VIRTUAL_NETWORKS = 5050
 PRIORITY_OTHER_NETWORKS = 5060
