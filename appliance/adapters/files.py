@@ -32,15 +32,27 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise Refused(f"{path} cannot be written: {error.strerror}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Names that were made, changed or removed in the folder are on disk afterwards. Raises Refused."""
+    try:
+        _sync(folder)
+    except OSError as error:
+        raise Refused(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class RuntimeFiles:

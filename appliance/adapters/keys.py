@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import logging
 import os
+import re
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from appliance.adapters.errors import Refused
@@ -58,6 +61,40 @@ class Keys:
             write_whole(public, _wg("pubkey", text), 0o644)
         return _decoded(text, path)
 
+    def private_texts(self, names: Iterable[str]) -> dict[str, str]:
+        """Private keys as text, for the partner of a pair; made first where there are none."""
+        return {name: base64.b64encode(self.private_key(name)).decode() for name in names}
+
+    def take_private(self, keys: Mapping[str, str]) -> None:
+        """Makes these the private keys of those names. Raises Refused; what is no key changes nothing."""
+        for name, text in keys.items():
+            path = self.keys / f"{_plain(name)}.key"
+            raw = _decoded(text.encode(), path)
+            if _same(path, raw):
+                continue
+            self.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The public half first away: half done, it is made again from whichever key stands.
+            (self.keys / f"{name}.pub").unlink(missing_ok=True)
+            write_whole(path, base64.b64encode(raw) + b"\n", 0o600)
+            self.private_key(name)
+
+    def secret_texts(self, names: Iterable[str]) -> dict[str, str]:
+        """Preshared keys as text, for the partner of a pair; those that are not here are left out."""
+        found = {}
+        for name in names:
+            with contextlib.suppress(Refused):
+                found[name] = base64.b64encode(self.preshared_key(name)).decode()
+        return found
+
+    def take_secrets(self, secrets: Mapping[str, str]) -> None:
+        """Makes these the secrets of those names. Raises Refused."""
+        for name, text in secrets.items():
+            path = self.secrets / _plain(name)
+            raw = _decoded(text.encode(), path)
+            if not _same(path, raw):
+                self.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_whole(path, base64.b64encode(raw) + b"\n", 0o600)
+
     def secret_digests(self) -> dict[str, str]:
         """The digest of every preshared key on the box, by name; unreadable ones are left out."""
         found = {}
@@ -75,6 +112,20 @@ class Keys:
             return _decoded(path.read_bytes(), path)
         except FileNotFoundError:
             raise Refused(f"the secret {name} is not on this box; write it to {path} (mode 0600)") from None
+
+
+def _plain(name: str) -> str:
+    """A name that stays in its folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise Refused(f"{name!r} is no name of a key")
+    return name
+
+
+def _same(path: Path, raw: bytes) -> bool:
+    try:
+        return _decoded(path.read_bytes(), path) == raw
+    except (OSError, Refused):
+        return False
 
 
 def _decoded(text: bytes, path: Path) -> bytes:

@@ -25,6 +25,12 @@ IFF_LOWER_UP = 0x10000
 IPV6_DEFAULT_METRIC = 1024
 FRA_INVERT = 0x2
 FR_ACT_TO_TBL = 1
+# include/uapi/linux/neighbour.h
+NUD_REACHABLE = 0x02
+NUD_STALE = 0x04
+NUD_DELAY = 0x08
+NUD_PROBE = 0x10
+NUD_PERMANENT = 0x80
 
 
 @contextlib.contextmanager
@@ -116,6 +122,32 @@ class RtNetlink:
                 if message.get_attr("FRA_PROTOCOL") == PROTOCOL:
                     found.add(_rule(message, number))
         return frozenset(found)
+
+    def neighbours(self, lately: bool) -> frozenset[tuple[str, str]]:
+        """(device, address) of the neighbours that answer: those just asked, or `lately` also those that once did."""
+        wanted = NUD_REACHABLE | NUD_PERMANENT | (NUD_STALE | NUD_DELAY | NUD_PROBE if lately else 0)
+        names = dict(socket.if_nameindex())
+        with _refusal("tell its neighbours"):
+            return frozenset(
+                (names.get(message["ifindex"], ""), str(message.get_attr("NDA_DST")))
+                for message in self.socket.get_neighbours()
+                if message["state"] & wanted
+            )
+
+    def ask_neighbour(self, device: str, address: str) -> None:
+        """Has the kernel ask a neighbour that it knows whether it is still there; a new one is asked when sent to."""
+        with contextlib.suppress(Refused), _refusal(f"ask for {address}", errno.ENOENT):
+            self.socket.neigh("change", dst=address, ifindex=self._index(device), state=NUD_PROBE)
+
+    def way_to(self, address: str) -> str:
+        """The device by which packets to the address leave, "" for none."""
+        names = dict(socket.if_nameindex())
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            found = self.socket.route("get", dst=address, family=family)
+            return names.get(found[0].get_attr("RTA_OIF"), "") if found else ""
+        except NetlinkError:
+            return ""
 
     def _indexes(self) -> dict[str, int]:
         return {name: index for index, name in socket.if_nameindex()}

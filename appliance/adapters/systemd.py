@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from collections.abc import Sequence
 
 from appliance.adapters.errors import Refused
 
 SECONDS = 15.0
 VRRP_UNIT = "appliance-vrrp.service"
 CONNTRACKD_UNIT = "appliance-conntrackd.service"
+TRIAL_UNIT = "appliance-trial"
 
 
 def _run(*command: str) -> str:
@@ -65,6 +67,31 @@ def reload_if_running(unit: str) -> None:
 
 def restart_if_running(unit: str) -> None:
     _run("systemctl", "try-restart", unit)
+
+
+def arm_trial(seconds: float, command: Sequence[str]) -> None:
+    """Has systemd run the command after so long by the monotonic clock, whatever becomes of this process."""
+    disarm_trial()
+    _run(
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={TRIAL_UNIT}",
+        f"--on-active={seconds:.3f}s",
+        "--timer-property=AccuracySec=100ms",
+        "--property=Type=oneshot",
+        *command,
+    )
+
+
+def disarm_trial() -> None:
+    """A trial's end is not waited for any more. Harmless when none is."""
+    with contextlib.suppress(Refused):
+        _run("systemctl", "stop", f"{TRIAL_UNIT}.timer")
+
+
+def trial_armed() -> bool:
+    return running(f"{TRIAL_UNIT}.timer")
 
 
 def reload_networkd(devices: tuple[str, ...]) -> None:

@@ -15,7 +15,10 @@ from appliance.cli.failure import Failure
 VERBS = {
     "check": "reports every problem of an appliance.yaml; needs no root and no network",
     "plan": "the steps from the running state to a file, and what each one disturbs",
-    "apply": "runs the plan, reads the system back, and makes the file what a boot loads",
+    "apply": "runs the plan as a trial: confirmed, or gone again",
+    "confirm": "ends the trial: what runs is what a boot loads",
+    "rollback": "ends the trial the other way, or returns to a generation",
+    "history": "the generations: what was applied when, and what became of it",
     "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",
     "schema": "prints the JSON Schema of appliance.yaml, for editors",

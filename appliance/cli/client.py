@@ -36,11 +36,11 @@ def read_file(options: argparse.Namespace) -> tuple[str, bytes]:
         raise Failure(f"{path} cannot be read: {error.strerror}") from None
 
 
-def ask(options: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
+def ask(options: argparse.Namespace, request: dict[str, Any], seconds: float = SECONDS) -> dict[str, Any]:
     """Sends one request to the supervisor and returns its answer. Raises Failure with the supervisor's own sentence."""
     path = Paths(options.root).control
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SECONDS)
+        connection.settimeout(seconds)
         try:
             connection.connect(str(path))
             connection.sendall(json.dumps(request).encode() + b"\n")

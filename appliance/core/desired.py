@@ -10,7 +10,7 @@ from appliance.core.check import check
 from appliance.core.document import Document
 from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.firewall.zones import Site
-from appliance.core.grants import granted
+from appliance.core.grants import doors, granted
 from appliance.core.model import Box, Config
 from appliance.core.networkd import network_file, network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
@@ -96,6 +96,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         sysctls=_sysctls(uplinks),
         ruleset=Ruleset(*render_both(config, name, line), devices),
         grants=granted(Site(config, name, line)),
+        doors=doors(Site(config, name, line)),
         pair=pair,
     )
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from appliance.core.firewall.zones import Site, Zone
+from appliance.core.firewall.zones import HERE, Site, Zone
 from appliance.core.model import BOX, AllowRule, PortForward
 from appliance.core.services import SERVICES
-from appliance.core.state import Grant
+from appliance.core.state import Door, Grant
 from appliance.core.values import Network, Ports
 
 
@@ -23,6 +23,22 @@ def granted(site: Site) -> tuple[Grant, ...]:
         if source and target:
             found.add(_allow(site, rule, source, target))
     return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports, grant.forwarded_to)))
+
+
+LAN_SERVICES = ("tcp/22", "tcp/53", "udp/53")
+"""What every network inside may ask of the box (core/firewall/input.py)."""
+
+
+def doors(site: Site) -> tuple[Door, ...]:
+    """Where the box itself may be called, for telling whether an administrator still gets in."""
+    inside = tuple(sorted(interface.device for interface in site.lans.values()))
+    found = [Door(inside, (), LAN_SERVICES)] if inside else []
+    for rule in site.config.firewall.allow:
+        source = site.zone(rule.from_)
+        if source and rule.to == BOX:
+            grant = _allow(site, rule, source, HERE)
+            found.append(Door((source.device,), grant.sources, grant.ports))
+    return tuple(found)
 
 
 def _allow(site: Site, rule: AllowRule, source: Zone, target: Zone) -> Grant:

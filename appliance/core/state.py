@@ -6,7 +6,7 @@ and from the kernel on the other, and compare as text. Secrets never stand here,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PROTOCOL = 114
 """rtm_protocol / FRA_PROTOCOL of every route and rule of ours (rtnetlink(7); unassigned in iproute2's rt_protos)."""
@@ -144,6 +144,16 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """Where the box itself lets new connections in: on these devices, from these networks, to these ports (tcp/22);
+    none stands for any."""
+
+    devices: tuple[str, ...]
+    sources: tuple[str, ...]
+    ports: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualAddress:
     """An address that moves between the boxes, ADDRESS/LENGTH; keepalived sets and removes it."""
 
@@ -206,6 +216,7 @@ class Desired:
     sysctls: dict[str, str]
     ruleset: Ruleset
     grants: tuple[Grant, ...] = ()
+    doors: tuple[Door, ...] = ()
     pair: Pair | None = None
     notes: tuple[str, ...] = ()
 
@@ -284,6 +295,25 @@ class Observed:
     lookup_outside: int | None = None
     kernel_wireguard: bool = False
     flow_offload: bool = False
+
+
+def nothing(desired: Desired, files: bool = True) -> Desired:
+    """What a box is that carries out nothing of this: no tunnel, no route, nothing passes. Its networks stay as their
+    `files` say, or go as well.
+    """
+    return replace(
+        desired,
+        uplinks=(),
+        links=desired.links if files else (),
+        files=desired.files if files else {},
+        tunnels=(),
+        routes=(),
+        rules=(),
+        sysctls={"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"},
+        ruleset=Ruleset("", ""),
+        grants=(),
+        doors=(),
+    )
 
 
 def tunnel_device(name: str) -> str:

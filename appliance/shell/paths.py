@@ -23,9 +23,14 @@ class Paths:
         return self.state / "appliance.yaml"
 
     @property
-    def confirmed(self) -> Path:
-        """The file that runs, and that a boot loads."""
-        return self.state / "confirmed.yaml"
+    def generations(self) -> Path:
+        """The configurations that were confirmed, the trial, and the history (adapters/generation_store.py)."""
+        return self.state / "generations"
+
+    @property
+    def trial(self) -> Path:
+        """What the supervisor knows of the running trial; a boot empties the folder, and so ends the trial."""
+        return self.root / "run/appliance/trial.json"
 
     @property
     def compiled(self) -> Path:

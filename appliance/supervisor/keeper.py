@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 from appliance.adapters.errors import Refused
 from appliance.core.plan import Plan, Planned, plan
-from appliance.core.state import ALONE, Desired, Observed, ObservedDevice, Role
+from appliance.core.state import ALONE, Desired, Observed, ObservedDevice, Role, nothing
 from appliance.core.steps import ReloadNetworkd, Step
 from appliance.shell.machine import Machine
 
@@ -145,12 +146,12 @@ class Keeper:
                 await self._settle(desired, done)
             except (Refused, OSError) as error:
                 self.role = before_role
-                raise ApplyFailed(f"{error}; {self._undo(done)}") from None
+                raise ApplyFailed(f"{error}; {await self._undo(desired, done)}") from None
             except Exception:
                 log.exception("applying met an error of its own")
                 self.role = before_role
                 message = "the supervisor met an error of its own (see `journalctl -u appliance`)"
-                raise ApplyFailed(f"{message}; {self._undo(done)}") from None
+                raise ApplyFailed(f"{message}; {await self._undo(desired, done)}") from None
             self.desired = desired
             self.failures = ()
             return todo
@@ -208,18 +209,59 @@ class Keeper:
                 except TimeoutError:
                     continue
 
-    def _undo(self, done: list[Planned]) -> str:
+    # -- going back ---------------------------------------------------------------------------------------------------
+
+    async def _undo(self, failed: Desired, done: list[Planned]) -> str:
         """Takes the steps back in reverse, then compares with what stood before. Says how that went."""
-        trouble = []
         for each in reversed(done):
             for step in each.undo:
                 try:
                     self.machine.run(step)
                 except (Refused, OSError) as error:
-                    trouble.append(str(error))
-        if self.desired is None:
-            return "taken back" if not trouble else f"taking it back met: {trouble[0]}"
-        again = self._repair(self.desired, {})
-        if again is not None or plan(self.desired, self.observe(), self.desired, role=self.role):
-            return f"the configuration before is being restored ({'; '.join(self.failures) or 'not complete yet'})"
-        return "the configuration before runs again"
+                    log.error("taking back: %s", error)
+        trouble = await self._restore(self.desired, failed)
+        if trouble:
+            return f"going back is not complete yet: {trouble}"
+        return "the configuration before runs again" if self.desired else "taken back"
+
+    async def restore(self, desired: Desired | None, role: Role | None = None) -> str:
+        """Takes the box back to `desired`, None for a box that has no configuration, and reads that back.
+
+        Returns "" when it is so. Otherwise what is amiss; it is tried again at every event, as any repair is.
+        """
+        async with self.lock:
+            before, self.desired, self.role = self.desired, desired, role or self.role
+            return await self._restore(desired, before)
+
+    async def _restore(self, desired: Desired | None, tried: Desired | None) -> str:
+        """First by what differs; if that does not come out, from nothing."""
+        self.failures = ()
+        if desired is None:
+            done = tried is None or await self._reached(nothing(tried, files=False))
+            return "" if done else self._amiss()
+        if await self._reached(desired):
+            return ""
+        log.error("going back did not come out (%s); building the configuration from nothing", self._amiss())
+        self._repair(nothing(desired), {})
+        return "" if await self._reached(desired) else self._amiss()
+
+    async def _reached(self, desired: Desired) -> bool:
+        """Repairs until nothing differs any more, for some seconds."""
+        end = time.monotonic() + SETTLE_SECONDS
+        while True:
+            self.changed.clear()
+            self._repair(desired, {})
+            try:
+                if not plan(desired, self.observe(), desired, role=self.role):
+                    return True
+            except (Refused, OSError) as error:
+                self.failures = (str(error),)
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 0.25)):
+                    await self.changed.wait()
+
+    def _amiss(self) -> str:
+        return "; ".join(self.failures) or "what was asked for did not take effect"

@@ -44,6 +44,8 @@ class PairDriver:
     ) -> None:
         assert desired.pair is not None
         self.wake = wake
+        self.heard: Callable[[], None] = lambda: None
+        """Called after each hello of the partner."""
         self.paths = paths
         self.keeper = keeper
         self.pair = desired.pair
@@ -62,7 +64,7 @@ class PairDriver:
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
-    async def start(self, desired: Desired) -> None:
+    async def start(self, desired: Desired, generation: int) -> None:
         """Takes the box as it is: booting, or at work with a supervisor that was killed."""
         loop = asyncio.get_running_loop()
         unmuted = not self.keeper.role.muted
@@ -72,7 +74,7 @@ class PairDriver:
         if running:
             vrrp_fifo.watch_process(running, self._keepalived_died)
         systemd.start(systemd.CONNTRACKD_UNIT)
-        self.configured(desired)
+        self.configured(desired, generation)
         self.started = True
         self.handle(
             e.Started(
@@ -119,8 +121,8 @@ class PairDriver:
             self.pair.partner,
         )
 
-    def configured(self, desired: Desired) -> None:
-        """Another configuration is running."""
+    def configured(self, desired: Desired, generation: int) -> None:
+        """Another configuration is running; `generation` is the confirmed one."""
         assert desired.pair is not None
         self.pair = desired.pair
         self.shell.use(desired)
@@ -131,7 +133,7 @@ class PairDriver:
             if tunnel.moves
             for peer in tunnel.peers
         )
-        self.handle(e.ConfigurationChanged(desired.digest, 0, peers, time.monotonic()))
+        self.handle(e.ConfigurationChanged(desired.digest, generation, peers, time.monotonic()))
 
     def _floor(self) -> float:
         try:
@@ -166,6 +168,12 @@ class PairDriver:
             log.warning("the other box says something that this version does not understand")
             return
         self.handle(e.PartnerHello(hello, time.monotonic()))
+        self.heard()
+
+    def partner_hello(self) -> Hello | None:
+        """What the partner said last, None while it is not heard."""
+        partner = self.takeover.box.partner
+        return partner.hello if partner.alive else None
 
     def _keepalived_died(self) -> None:
         self.handle(e.KeepalivedDied(time.monotonic()))

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import gc
-import hashlib
 import logging
 import os
 import signal
@@ -16,12 +15,11 @@ from systemd import daemon
 
 from appliance.adapters import memory
 from appliance.adapters.errors import Refused
-from appliance.adapters.files import write_whole
 from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
 from appliance.core.pair.link import enrolled, with_pair_link
 from appliance.core.pair.names import PAIR_DEVICE
-from appliance.core.plan import plan, shown
+from appliance.core.plan import Plan, plan, shown
 from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, Role
 from appliance.shell.machine import Machine
@@ -32,6 +30,8 @@ from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.keeper import ApplyFailed, Keeper
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.report import report
+from appliance.supervisor.step import Step
+from appliance.supervisor.trials import Trials
 
 log = logging.getLogger("appliance.supervisor")
 
@@ -41,6 +41,7 @@ NOT_PAIRED = (
     "(this box's own is {key})"
 )
 PAIR_AGAIN_SECONDS = 2.0
+WITHIN_SECONDS = 90.0
 COALESCE_SECONDS = 0.01
 """Events come in bursts; one look after the burst sees all of it."""
 
@@ -53,10 +54,14 @@ class Supervisor:
         self.keeper = Keeper(self.machine, lambda: self.endpoints.resolved, lambda: self.endpoints.outside)
         self.wake = asyncio.Event()
         self.stop = asyncio.Event()
+        self.loaded = asyncio.Event()
+        """What is confirmed, and what is on trial, is known."""
         self.moved: dict[str, str] = {}
         self.retry: asyncio.TimerHandle | None = None
         self.refused: tuple[str, ...] = ()
         self.pair: PairDriver | None = None
+        self.step: Step | None = None
+        self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -68,9 +73,11 @@ class Supervisor:
         self.machine.read_facts()
         # First, so that whatever is wrong with the rest can be seen and mended.
         await control.start()
-        await self._load_confirmed()
+        await self._load()
+        self.loaded.set()
         await self._repair()
         await self._pair()
+        self.trials.resume()
         daemon.notify(f"READY=1\nSTATUS={self._summary()}")
         beat = asyncio.create_task(self._beat())
         # What start-up made lives as long as the process; the collector need not walk it again.
@@ -134,31 +141,34 @@ class Supervisor:
 
     # -- the configuration --------------------------------------------------------------------------------------------
 
-    async def _load_confirmed(self) -> None:
+    async def _load(self) -> None:
         try:
-            content = self.paths.confirmed.read_bytes()
-        except FileNotFoundError:
+            desired = await self.trials.load()
+        except ConfigurationError as error:
+            self.refused = tuple(problem.line("appliance.yaml") for problem in error.problems)
+            for reason in self.refused:
+                log.error("the confirmed configuration cannot be used: %s", reason)
+            return
+        if desired is None:
             log.info("no configuration yet; nothing is forwarded")
             return
-        except OSError as error:
-            self._refuse((f"{self.paths.confirmed} cannot be read: {error.strerror}",))
-            return
-        box = self.paths.box_name()
-        try:
-            self.keeper.desired = kept(self.paths.compiled, content, box) or await compile_file(content, box)
-        except ConfigurationError as error:
-            self._refuse(tuple(problem.line(str(self.paths.confirmed)) for problem in error.problems))
-            return
-        self._use(self.keeper.desired)
+        self._use(desired)
 
-    def _use(self, desired: Desired) -> None:
-        """The wish of the confirmed file; and in a pair that knows its partner, the link to it, and a role."""
-        self.keeper.desired = self._paired(desired)
-        self.endpoints.follow(desired)
+    async def _compile(self, content: bytes) -> Desired:
+        """What this box should be, with the link to its partner where it knows one. Raises ConfigurationError."""
+        box = self.paths.box_name()
+        found = kept(self.paths.compiled, content, box)
+        return self._paired(found or await compile_file(content, box))
+
+    def _use(self, desired: Desired | None) -> None:
+        """The wish of the configuration that runs; and in a pair that knows its partner, a role."""
+        self.keeper.desired = desired
+        if desired:
+            self.endpoints.follow(desired)
         if not self._has_partner():
             self.keeper.role = ALONE
-        elif self.pair is None:
-            self.keeper.role = role_at_start(self.machine, self.keeper.desired)
+        elif self.pair is None and desired:
+            self.keeper.role = role_at_start(self.machine, desired)
 
     def _paired(self, desired: Desired) -> Desired:
         if desired.pair:
@@ -176,37 +186,43 @@ class Supervisor:
         """Starts, tells or ends the pair, as the configuration that runs now says."""
         desired = self.keeper.desired
         if desired is None or not self._has_partner():
-            if self.pair:
-                self.pair.close()
-                self.pair = None
+            self._part()
             return
         if self.pair and not self.pair.serves(desired):
-            self.pair.close()
-            self.pair = None
+            self._part()
             self.keeper.role = Role(muted=True)
         if self.pair:
-            self.pair.configured(desired)
+            self.pair.configured(desired, self._generation())
             return
         driver = PairDriver(self.paths, self.machine, self.keeper, desired, self.wake.set)
         try:
-            await driver.start(desired)
+            await driver.start(desired, self._generation())
+            step = Step(driver.pair, self.trials, self.machine.keys, driver.partner_hello)
+            await step.start()
         except (Refused, OSError) as error:
             driver.close()
             self.keeper.role = Role(muted=True)
             log.error("the pair cannot start: %s; trying again", error)
             asyncio.get_running_loop().call_later(PAIR_AGAIN_SECONDS, self._pair_again)
             return
-        self.pair = driver
+        self.pair, self.step, self.trials.partner = driver, step, step
+        driver.heard = step.look
+
+    def _part(self) -> None:
+        """This box stands alone from now on."""
+        if self.step:
+            self.step.close()
+        if self.pair:
+            self.pair.close()
+        self.pair = self.step = self.trials.partner = None
+
+    def _generation(self) -> int:
+        return self.trials.confirmed.number if self.trials.confirmed else 0
 
     def _pair_again(self) -> None:
         task = asyncio.create_task(self._pair())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-
-    def _refuse(self, reasons: tuple[str, ...]) -> None:
-        self.refused = reasons
-        for reason in reasons:
-            log.error("the confirmed configuration cannot be used: %s", reason)
 
     def _summary(self) -> str:
         desired = self.keeper.desired
@@ -218,14 +234,22 @@ class Supervisor:
     # -- the control socket -------------------------------------------------------------------------------------------
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("verb") == "status":
+            return {"status": self._status()}
+        await self.loaded.wait()
         try:
             match request.get("verb"):
-                case "status":
-                    return {"status": self._status()}
                 case "plan":
                     return await self._plan(request)
                 case "apply":
                     return await self._apply(request)
+                case "confirm":
+                    number = await self.trials.confirm(request.get("opened"), str(request.get("who", "")))
+                    return {"generation": number}
+                case "rollback":
+                    return await self._rollback(request)
+                case "history":
+                    return self._history(request)
                 case "handover":
                     return self._handover()
                 case other:
@@ -239,55 +263,97 @@ class Supervisor:
         desired = self.keeper.desired
         observed = self.keeper.observe()
         todo = plan(desired, observed, desired, role=self.keeper.role) if desired else None
-        notes = [*self.keeper.failures, *self.refused]
+        notes = [*self.keeper.failures, *self.refused, *self.trials.notes]
+        if not self.loaded.is_set():
+            notes.append("the supervisor is starting")
+        if self.step and self.step.note:
+            notes.append(self.step.note)
         if desired and desired.pair and not self.pair:
             notes.append(self._not_paired())
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
+        found.update(self.trials.report())
         if self.pair:
             found["pair"] = self.pair.report()
             found["role"] = found["pair"]["role"]
         return found
 
     async def _plan(self, request: dict[str, Any]) -> dict[str, Any]:
-        desired = await compile_file(_content(request), self.paths.box_name())
+        desired = await self._compile(_content(request))
         self.machine.read_facts()
-        return shown(self.keeper.plan(self._paired(desired)))
+        return shown(self.keeper.plan(desired))
 
     async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
-        content = _content(request)
-        desired = await compile_file(content, self.paths.box_name())
+        return self._tried(await self.trials.begin(_content(request), **_trial(request)))
+
+    def _tried(self, done: Plan | None) -> dict[str, Any]:
+        """The answer to whoever began a trial."""
+        answer = {**shown(done or Plan()), **self.trials.report()}
+        desired = self.keeper.desired
+        if desired and desired.pair and not self.pair:
+            answer["warnings"].append(self._not_paired())
+        elif self.step and not self.step.present:
+            answer["warnings"].append(f"{self.step.name} is not heard; it catches up when it is back")
+        return answer
+
+    async def _take(self, desired: Desired) -> Plan:
+        """Runs a configuration and follows it from now on. Raises ApplyFailed; then the one before runs."""
         joining = self.pair is None and enrolled(desired, self.machine.keys.public_keys())
-        before = self.keeper.desired
         # Names are asked for from now on, beside the apply; what they need of it (routing) is part of the plan.
         self.endpoints.follow(desired)
         try:
-            done = await self.keeper.apply(self._paired(desired), Role(muted=True) if joining else None)
+            done = await self.keeper.apply(desired, Role(muted=True) if joining else None)
         except ApplyFailed:
             if self.keeper.desired:
                 self.endpoints.follow(self.keeper.desired)
             raise
-        try:
-            if self._confirmed_digest() != desired.digest:
-                write_whole(self.paths.confirmed, content, 0o600)
-        except Refused as error:
-            if before is None:
-                raise
-            # What runs must be what a boot loads: back, then.
-            await self.keeper.apply(before, ALONE if joining else None)
-            self.endpoints.follow(before)
-            raise ApplyFailed(f"{error}; the configuration before runs again") from None
-        with contextlib.suppress(Refused):
-            keep(self.paths.compiled, content, self.paths.box_name(), desired)
         self.refused = ()
+        await self._follow(desired)
+        log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
+        return done
+
+    async def _give_back(self, desired: Desired | None) -> str:
+        """Returns to a configuration, or to none. What is amiss afterwards, "" when it was read back whole."""
+        if desired:
+            self.endpoints.follow(desired)
+        joins = desired is not None and enrolled(desired, self.machine.keys.public_keys())
+        if not joins:
+            self._part()
+        role = None if joins and self.pair else Role(muted=True) if joins else ALONE
+        trouble = await self.keeper.restore(desired, role)
+        await self._follow(desired)
+        return trouble
+
+    async def _follow(self, desired: Desired | None) -> None:
         self._use(desired)
         await self._pair()
         asyncio.get_running_loop().call_later(COALESCE_SECONDS, memory.give_back)
         daemon.notify(f"STATUS={self._summary()}")
-        log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
-        answer = shown(done)
-        if desired.pair and not self.pair:
-            answer["warnings"].append(self._not_paired())
-        return answer
+
+    def _ended(self) -> None:
+        """A trial has ended: what runs is what is confirmed."""
+        confirmed, desired = self.trials.confirmed, self.keeper.desired
+        if confirmed and desired and confirmed.digest == desired.digest:
+            with contextlib.suppress(Refused):
+                keep(self.paths.compiled, confirmed.content, self.paths.box_name(), desired)
+            if self.pair:
+                self.pair.configured(desired, confirmed.number)
+
+    async def _rollback(self, request: dict[str, Any]) -> dict[str, Any]:
+        if expired := request.get("expired"):
+            return {"said": await self.trials.expire(str(expired))}
+        number = request.get("generation")
+        if number is None and self.trials.trial:
+            return {"said": await self.trials.roll_back(f"by {request.get('origin', '')}")}
+        return self._tried(await self.trials.return_to(number, **_trial(request)))
+
+    def _history(self, request: dict[str, Any]) -> dict[str, Any]:
+        number = request.get("generation")
+        if number is None:
+            return {"history": self.trials.listed()}
+        found = self.trials.store.generation(int(number))
+        if found is None:
+            return {"error": f"generation {number} is not kept here; see `appliance history`"}
+        return {"file": base64.b64encode(found.content).decode()}
 
     def _handover(self) -> dict[str, Any]:
         if self.pair is None:
@@ -295,11 +361,16 @@ class Supervisor:
         self.pair.handover()
         return {"pair": self.pair.report()}
 
-    def _confirmed_digest(self) -> str:
-        try:
-            return hashlib.sha256(self.paths.confirmed.read_bytes()).hexdigest()
-        except OSError:
-            return ""
+
+def _trial(request: dict[str, Any]) -> dict[str, Any]:
+    """How a trial is asked for."""
+    by = request.get("administrator")
+    return {
+        "origin": str(request.get("origin", "")),
+        "within": float(request.get("within", WITHIN_SECONDS)),
+        "auto": request.get("confirm") == "auto",
+        "administrator": (str(by[0]), int(by[1])) if by else None,
+    }
 
 
 def _content(request: dict[str, Any]) -> bytes:
@@ -313,6 +384,8 @@ def supervise(paths: Paths) -> int:
 
 
 def _log() -> None:
+    # A line that the journal does not take is lost; it is no reason to print a traceback.
+    logging.raiseExceptions = False
     handler: logging.Handler = logging.StreamHandler()
     if "JOURNAL_STREAM" in os.environ:
         from systemd import journal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -36,18 +37,25 @@ def seconds(box: Box, *command: str, timeout: float = 120) -> float:
 
 def request(box: Box, verb: str, content: str) -> float:
     """Seconds that the supervisor takes to answer on its control socket, without the command around it."""
-    import base64
-
-    asked = {"verb": verb, "file": base64.b64encode(content.encode()).decode()}
     started = time.monotonic()
+    answer = _ask(box, {"verb": verb, "file": base64.b64encode(content.encode()).decode()})
+    took = time.monotonic() - started
+    assert "steps" in answer, f"{box.name} answered {answer}"
+    confirm(box)
+    return took
+
+
+def confirm(box: Box) -> None:
+    """Ends the trial, if there is one."""
+    _ask(box, {"verb": "confirm"})
+
+
+def _ask(box: Box, asked: dict[str, Any]) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(f"/proc/{box.leader}/root/run/appliance/control.sock")
         connection.sendall(json.dumps(asked).encode() + b"\n")
         with connection.makefile("rb") as stream:
-            answer: dict[str, Any] = json.loads(stream.readline())
-    took = time.monotonic() - started
-    assert "steps" in answer, f"{box.name} answered {answer}"
-    return took
+            return dict(json.loads(stream.readline()))
 
 
 def unit_times(box: Box, *names: str) -> list[float]:

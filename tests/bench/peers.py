@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 
-from tests.bench.boxes import boot_to_ready, gate, request, seconds, start_to_ready
+from tests.bench.boxes import boot_to_ready, confirm, gate, request, seconds, start_to_ready
 from tests.bench.figures import Bench, spread
 from tests.bench.sites import gate as site
 from tests.bench.sites import wg_quick
@@ -40,7 +40,9 @@ def measure(bench: Bench) -> None:
 
 def _apply(box: Box, text: str) -> float:
     box.put(FILE, text)
-    return seconds(box, "appliance", "apply", FILE)
+    took = seconds(box, "appliance", "apply", FILE)
+    confirm(box)
+    return took
 
 
 def _count(box: Box, device: str) -> None:

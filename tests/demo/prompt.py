@@ -22,7 +22,8 @@ EXAMPLES = (
     ("laptop curl http://192.168.10.20", "the office host says who called: the laptop's tunnel address"),
     ("host curl http://www.example.net", "the internet says who called: zurich"),
     ("zurich vi /data/appliance/appliance.yaml", "change the file, and then:"),
-    ("zurich appliance apply", ""),
+    ("zurich appliance apply", "on trial; without the next line the file before returns in 90 s"),
+    ("zurich appliance confirm", ""),
     ("zurich", "a shell there"),
 )
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab import Box, KeyPair, Lab, Node, Switch, WgPeer, genkey, genpsk, wait_for, wg_quick_peer
+from tests.labs.wiring import apply
 
 ZURICH_WAN = "203.0.113.2"
 GENEVA_WAN = "198.51.100.2"
@@ -170,8 +171,7 @@ class Office:
     def apply(self, box: Box, text: str | None = None, check: bool = True) -> str:
         """Hands the file to the box; returns what `appliance apply` said."""
         box.put("/data/appliance/appliance.yaml", self.yaml(box.name, text), 0o600)
-        done = box.run("appliance", "apply", check=check, timeout=self.patience)
-        return done.stdout + done.stderr
+        return apply(box, check=check, timeout=self.patience)
 
     def go_online(self) -> Office:
         # Zurich calls (keepalive), so geneva listens first: an unanswered call is repeated after 5 s only.

@@ -25,6 +25,7 @@ from typing import Any
 
 from tests.lab import Box, KeyPair, Lab, Node, WgPeer, genkey, wait_for, wg_quick_peer
 from tests.labs.office import status
+from tests.labs.wiring import confirmed
 
 VIRTUAL = "203.0.113.10"
 HOST = "192.168.10.20"
@@ -142,7 +143,7 @@ class Duo(Surroundings):
             (keys / file).write_text(text)
             (keys / file).chmod(0o600)
         public = {each: self.keys[each].public for each in ("laptop", "branch")}
-        (box.data / "appliance/confirmed.yaml").write_text(YAML.format(**public))
+        confirmed(box, YAML.format(**public))
         return box
 
     def boot(self) -> Duo:

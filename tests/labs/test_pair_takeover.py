@@ -13,6 +13,7 @@ import pytest
 from tests.lab import Box, Lab, Probe, capture, wait_for
 from tests.labs.office import status
 from tests.labs.pair import HOST, LAPTOP, VIRTUAL, Duo, pair
+from tests.labs.wiring import apply
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def test_one_voice(duo: Duo) -> None:
 def test_leaving_the_pair_and_coming_back(duo: Duo) -> None:
     """Without `failover:` a standby becomes a box that stands alone, its tunnels up; a refused file changes nothing."""
     prefer_alpha(duo)
-    whole = (duo.bravo.data / "appliance/confirmed.yaml").read_text()
+    whole = duo.bravo.run("appliance", "history", "1").stdout
     alone = whole[: whole.index("failover:")] + whole[whole.index("tunnels:") :]
 
     def tunnel_up() -> bool:
@@ -133,7 +134,7 @@ def test_leaving_the_pair_and_coming_back(duo: Duo) -> None:
 
     assert not tunnel_up()
     duo.bravo.put("/data/appliance/appliance.yaml", alone)
-    duo.bravo.run("appliance", "apply")
+    apply(duo.bravo)
     wait_for(tunnel_up, 10, "the tunnel of a box alone is up")
     assert status(duo.bravo)["role"] == "alone"
     assert duo.bravo.sh("pgrep -x keepalived || true") == ""
@@ -144,7 +145,7 @@ def test_leaving_the_pair_and_coming_back(duo: Duo) -> None:
     assert tunnel_up() and status(duo.bravo)["role"] == "alone"
 
     duo.bravo.put("/data/appliance/appliance.yaml", whole)
-    duo.bravo.run("appliance", "apply")
+    apply(duo.bravo)
     wait_for(lambda: pair(duo.bravo).get("role") == "backup", 20, "bravo stands in again")
     assert not tunnel_up()
     assert duo.settled() is duo.alpha

@@ -70,7 +70,8 @@ def _pair(site: Site) -> list[str]:
         device = site.interfaces[site.config.failover.pair_link].device
         link = f"{header} saddr {partner} {header} daddr {own} udp dport {PAIR_PORT}"
         rules.append(f'iifname "{device}" {link} accept{comment("the pair link")}')
-    inside = f"ip6 saddr {pair_addresses(site.config, site.box)[1]} udp dport {{ {STATE_PORT}, {PROTOCOL_PORT} }}"
+    ports = f"{{ udp . {STATE_PORT}, udp . {PROTOCOL_PORT}, tcp . {PROTOCOL_PORT} }}"
+    inside = f"ip6 saddr {pair_addresses(site.config, site.box)[1]} meta l4proto . th dport {ports}"
     why = comment("the partner's connections, and its supervisor")
     rules.append(f'iifname "{PAIR_DEVICE}" {inside} accept{why}')
     return rules

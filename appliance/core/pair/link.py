@@ -31,4 +31,4 @@ def with_pair_link(desired: Desired, keys: dict[str, str]) -> Desired:
         keepalive=PAIR_KEEPALIVE,
     )
     link = DesiredTunnel(PAIR_NAME, AUTO, (f"{pair.own}/64",), (partner,), PAIR_PORT, PAIR_MTU, 0, moves=False)
-    return replace(desired, tunnels=(*desired.tunnels, link))
+    return replace(desired, tunnels=(*(each for each in desired.tunnels if each.name != PAIR_NAME), link))

@@ -1,0 +1,518 @@
+"""Trials: a configuration runs, proves itself, and is confirmed, or the last confirmed one returns.
+
+What a boot loads is the last confirmed generation, so a power cut during a trial is the rollback. The deadline is
+armed in systemd (a transient timer on the monotonic clock) before the first step runs: it holds whatever becomes of
+this process, and if this process does not answer it, it is killed and begins anew with what is confirmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from appliance import __version__
+from appliance.adapters import systemd
+from appliance.adapters.errors import Refused
+from appliance.adapters.files import write_whole
+from appliance.adapters.generation_store import GenerationStore
+from appliance.core.codec import from_json, to_json
+from appliance.core.generations import CONFIRMED, ROLLED_BACK, Ending, Generation
+from appliance.core.plan import Plan
+from appliance.core.problems import ConfigurationError
+from appliance.core.proof import Expected, Fact, Readings, expected, proven, worked
+from appliance.core.state import Desired
+from appliance.shell import proof
+from appliance.shell.paths import Paths
+from appliance.supervisor.keeper import ApplyFailed, Keeper
+
+log = logging.getLogger("appliance.trials")
+
+PROOF_SECONDS = 25.0
+"""A peer that answers nothing else answers a packet within 10 s (KEEPALIVE_TIMEOUT), after a lost handshake in 15."""
+GLANCE_SECONDS = 0.5
+"""How long an administrator's `apply` waits for the proof before it shows what there is of it."""
+ASK_AGAIN_SECONDS = 1.0
+LOOK_SECONDS = 0.1
+PARTNER_GRACE_SECONDS = 15.0
+"""The partner's deadline is so much later: the box at which the trial began decides."""
+EXPIRE = ("/usr/bin/appliance", "rollback", "--expired")
+
+
+class Partner(Protocol):
+    """The other box of the pair, as a trial needs it (supervisor/step.py)."""
+
+    name: str
+
+    @property
+    def present(self) -> bool: ...
+    @property
+    def generation(self) -> int: ...
+    async def begin(self, generation: Generation, desired: Desired) -> None:
+        """Has it try the generation. Raises ApplyFailed with its reason."""
+
+    async def unproven(self, trial: str) -> tuple[str, ...]: ...
+    async def end(self, trial: str, confirm: bool, why: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Trial:
+    """`started` is on the clock of process starts (CLOCK_BOOTTIME), `deadline` monotonic.
+
+    `wanted` must work again, `shown` was seen to.
+    """
+
+    generation: Generation
+    started: float
+    deadline: float
+    wanted: Expected
+    shown: set[Fact] = field(default_factory=set)
+    administrator: tuple[str, int] | None = None
+    joint: bool = False
+
+    @property
+    def unproven(self) -> tuple[Fact, ...]:
+        return tuple(fact for fact in self.wanted.facts if fact not in self.shown)
+
+
+class Trials:
+    """The one door through which a configuration becomes the box's.
+
+    `compile` makes bytes a wish; `take` runs one and follows it, `give_back` returns to one (None: to no configuration)
+    and says what is amiss; `ended` is called after each trial.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        keeper: Keeper,
+        compile: Callable[[bytes], Awaitable[Desired]],
+        take: Callable[[Desired], Awaitable[Plan]],
+        give_back: Callable[[Desired | None], Awaitable[str]],
+        ended: Callable[[], None],
+    ) -> None:
+        self.paths = paths
+        self.keeper = keeper
+        self.compile = compile
+        self.take = take
+        self.give_back = give_back
+        self.ended = ended
+        self.store = GenerationStore(paths.generations)
+        self.confirmed: Generation | None = None
+        self.trial: Trial | None = None
+        self.current: Desired | None = None
+        """What the confirmed generation means for this box, when it is known."""
+        self.partner: Partner | None = None
+        self.proving: asyncio.Task[None] | None = None
+        self.lock = asyncio.Lock()
+        self.notes: tuple[str, ...] = ()
+
+    # -- starting -----------------------------------------------------------------------------------------------------
+
+    async def load(self) -> Desired | None:
+        """What is to run now: the confirmed generation, or the trial that ran when a supervisor before this ended.
+
+        Raises ConfigurationError.
+        """
+        self.confirmed = self.store.confirmed()
+        if self.store.damaged:
+            used = f"generation {self.confirmed.number} is used" if self.confirmed else "there is none before it"
+            self.notes = tuple(f"{each}; {used}" for each in self.store.damaged.values() if each.startswith("gener"))
+        tried = self.store.trial()
+        noted = self._noted(tried) if tried else None
+        if tried and noted:
+            with contextlib.suppress(ConfigurationError):
+                desired = await self.compile(tried.content)
+                self.trial = self._resumed(tried, noted, desired)
+                log.info("generation %d is still on trial", tried.number)
+                return desired
+        if tried:
+            same = tried.boot == boot_id()
+            why = "the supervisor ended while it was being applied" if same else "the box was started again meanwhile"
+            self._forget(tried, ROLLED_BACK, why)
+        return await self._last()
+
+    def _noted(self, tried: Generation) -> dict[str, Any] | None:
+        """What /run says of the trial; None when it was not complete, or its time is over."""
+        try:
+            noted = dict(json.loads(self.paths.trial.read_text()))
+            mine = noted["trial"] == tried.trial and tried.boot == boot_id()
+            return noted if mine and noted["deadline"] > time.monotonic() else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _resumed(self, tried: Generation, noted: dict[str, Any], desired: Desired) -> Trial:
+        facts = tuple(from_json(Fact, each) for each in noted["facts"])
+        shown = {from_json(Fact, each) for each in noted["shown"]}
+        by = noted["administrator"]
+        administrator = (str(by[0]), int(by[1])) if by else None
+        wanted = expected(facts, desired)
+        return Trial(tried, noted["started"], noted["deadline"], wanted, shown, administrator, noted["joint"])
+
+    def resume(self) -> None:
+        """The trial that was loaded runs: its proof goes on, and its deadline stands even if somebody disarmed it."""
+        trial = self.trial
+        if trial is None:
+            return
+        if not systemd.trial_armed():
+            with contextlib.suppress(Refused):
+                systemd.arm_trial(max(1.0, trial.deadline - time.monotonic()), [*EXPIRE, trial.generation.trial])
+        self._prove()
+
+    def _note(self) -> None:
+        """Notes the trial in /run, for a supervisor that is started again."""
+        trial = self.trial
+        if trial is None:
+            self.paths.trial.unlink(missing_ok=True)
+            return
+        data = {
+            "trial": trial.generation.trial,
+            "started": trial.started,
+            "deadline": trial.deadline,
+            "facts": [to_json(fact) for fact in trial.wanted.facts],
+            "shown": [to_json(fact) for fact in trial.shown],
+            "administrator": trial.administrator,
+            "joint": trial.joint,
+        }
+        with contextlib.suppress(Refused):
+            write_whole(self.paths.trial, json.dumps(data).encode(), 0o600)
+
+    # -- a trial ------------------------------------------------------------------------------------------------------
+
+    async def begin(
+        self,
+        content: bytes,
+        origin: str,
+        within: float,
+        *,
+        auto: bool = False,
+        administrator: tuple[str, int] | None = None,
+        given: Generation | None = None,
+        alone: bool = False,
+    ) -> Plan | None:
+        """Tries a configuration. None: it runs already and is confirmed; nothing was to do.
+
+        `auto` confirms on full proof, and otherwise goes back. `given` is the trial of the partner that this box is to
+        join in; `alone` leaves the partner out. Raises ConfigurationError, ApplyFailed or Refused: then everything is
+        as before.
+        """
+        async with self.lock:
+            if self.trial:
+                left = self.trial.deadline - time.monotonic()
+                raise ApplyFailed(
+                    f"generation {self.trial.generation.number} is on trial, for {left:.0f} s more; "
+                    f"end it first: appliance confirm, or appliance rollback"
+                )
+            desired = await self.compile(content)
+            same = self.confirmed is not None and desired.digest == self.confirmed.digest
+            if same and given is None and not self.keeper.plan(desired):
+                self.store.forget_damaged()
+                self.notes = ()
+                return None
+            partner = self._joining(desired, given, alone)
+            generation = given or self._generation(content, origin, within, partner)
+            before = self._before(administrator)
+            plan = await self._try(generation, desired, partner, before, administrator)
+            if not plan and given is None and not partner:
+                await self._confirm("it changes nothing")
+                return plan
+        if auto:
+            await self._decide()
+        elif given is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GLANCE_SECONDS):
+                    await self._proved()
+        return plan
+
+    def _joining(self, desired: Desired, given: Generation | None, alone: bool) -> Partner | None:
+        """The partner, when the new configuration is for both and it is there."""
+        here = self.partner
+        return here if here and desired.pair and here.present and given is None and not alone else None
+
+    def _generation(self, content: bytes, origin: str, within: float, partner: Partner | None) -> Generation:
+        number = max(self.store.next_number(), partner.generation + 1 if partner else 0)
+        return Generation(number, content, origin, time.time(), boot_id(), within, secrets.token_hex(8), __version__)
+
+    def _before(self, administrator: tuple[str, int] | None) -> tuple[Fact, ...]:
+        desired = self.keeper.desired
+        if desired is None:
+            return ()
+        observed = self.keeper.observe()
+        return worked(desired, self._readings(observed, administrator, True), administrator, self.keeper.role.muted)
+
+    def _readings(self, observed: Any, administrator: tuple[str, int] | None, lately: bool = False) -> Readings:
+        address = administrator[0] if administrator else ""
+        present = self.partner is not None and self.partner.present
+        return proof.read(self.keeper.machine, observed, address, present, lately)
+
+    async def _try(
+        self,
+        generation: Generation,
+        desired: Desired,
+        partner: Partner | None,
+        facts: tuple[Fact, ...],
+        administrator: tuple[str, int] | None,
+    ) -> Plan:
+        """The backup first; whoever fails, both are as before."""
+        first = partner is not None and not self.keeper.role.muted
+        now = time.monotonic()
+        try:
+            self.store.begin(generation)
+            systemd.arm_trial(generation.within, [*EXPIRE, generation.trial])
+        except Refused as error:
+            self.store.discard()
+            raise ApplyFailed(f"the trial cannot begin: {error}; nothing was changed") from None
+        try:
+            if partner and first:
+                await partner.begin(generation, desired)
+            try:
+                plan = await self.take(desired)
+                if partner and not first:
+                    await self._partner_after(partner, generation, desired)
+            except ApplyFailed as error:
+                if partner and first:
+                    await partner.end(generation.trial, False, str(error))
+                raise
+        except (ApplyFailed, Refused):
+            systemd.disarm_trial()
+            self.store.discard()
+            raise
+        self.trial = Trial(
+            generation=generation,
+            started=time.clock_gettime(time.CLOCK_BOOTTIME),
+            deadline=now + generation.within,
+            wanted=expected(facts, desired),
+            administrator=administrator,
+            joint=partner is not None,
+        )
+        self._note()
+        self._prove()
+        log.info("generation %d runs on trial for %.0f s", generation.number, generation.within)
+        return plan
+
+    async def _partner_after(self, partner: Partner, generation: Generation, desired: Desired) -> None:
+        try:
+            await partner.begin(generation, desired)
+        except ApplyFailed as error:
+            trouble = await self.give_back(await self._last())
+            raise ApplyFailed(f"{error}; {trouble or 'the configuration before runs again'}") from None
+
+    # -- the proof ----------------------------------------------------------------------------------------------------
+
+    def _prove(self) -> None:
+        if self.proving:
+            self.proving.cancel()
+        self.proving = asyncio.create_task(self._look())
+
+    async def _proved(self) -> None:
+        if self.proving:
+            await asyncio.shield(self.proving)
+
+    async def _look(self) -> None:
+        """Provokes answers and looks for them until all is proven; ends with the trial at the latest."""
+        trial = self.trial
+        if trial is None:
+            return
+        machine = self.keeper.machine
+        start = time.monotonic()
+        began = self._readings(self.keeper.observe(), None)
+        ask_at = 0.0
+        while trial is self.trial and trial.unproven:
+            now = time.monotonic()
+            observed = self.keeper.observe()
+            if now >= ask_at:
+                proof.provoke(trial.wanted, trial.unproven, machine, observed)
+                ask_at = now + ASK_AGAIN_SECONDS
+                await asyncio.sleep(0.01)
+            readings = self._readings(observed, trial.administrator)
+            news = {fact for fact in trial.unproven if proven(fact, trial.wanted, began, readings)}
+            if news:
+                trial.shown |= news
+                self._note()
+            if trial.unproven:
+                await asyncio.sleep(LOOK_SECONDS if now < start + 2 else 5 * LOOK_SECONDS)
+
+    async def _decide(self) -> None:
+        """Confirms on full proof; otherwise goes back. Raises ApplyFailed with what is not proven."""
+        trial = self.trial
+        if trial is None:
+            return
+        left = max(0.0, min(PROOF_SECONDS, trial.deadline - time.monotonic() - 1.0))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._proved()
+        async with self.lock:
+            if self.trial is not trial:
+                raise ApplyFailed("the trial was ended meanwhile; see `appliance history`")
+            missing = [str(fact) for fact in trial.unproven]
+            if trial.joint and self.partner:
+                missing += await self.partner.unproven(trial.generation.trial)
+            if not missing:
+                await self._confirm("everything that worked before works")
+                return
+            why = f"not seen any more: {'; '.join(missing)}"
+            raise ApplyFailed(f"{why}; {await self._roll_back(why)}")
+
+    # -- its end ------------------------------------------------------------------------------------------------------
+
+    async def confirm(self, opened: float | None, who: str = "") -> int:
+        """An administrator confirms; returns the generation's number. `opened`: when his session began, on the
+        clock of process starts (CLOCK_BOOTTIME).
+
+        Raises ApplyFailed when there is nothing to confirm, or when his session proves nothing.
+        """
+        async with self.lock:
+            trial = self.trial
+            if trial is None:
+                raise ApplyFailed("nothing is on trial; see `appliance history`")
+            if opened is not None and opened < trial.started:
+                raise ApplyFailed(
+                    "this session is older than the change, so it does not show that you still get in; "
+                    "open another one (a new ssh connection) and confirm there"
+                )
+            await self._confirm(f"by {who}" if who else "")
+            return trial.generation.number
+
+    async def roll_back(self, why: str) -> str:
+        """Ends the trial. Returns "" or a sentence. Raises ApplyFailed when nothing is on trial."""
+        async with self.lock:
+            if self.trial is None:
+                raise ApplyFailed("nothing is on trial; `appliance rollback N` returns to a generation")
+            return await self._roll_back(why)
+
+    async def return_to(self, number: int | None, origin: str, within: float, **how: Any) -> Plan | None:
+        """Tries a generation that is kept, None: the one before the confirmed. Raises like `begin`."""
+        if number is None:
+            before = [each for each in self.store.numbers() if self.confirmed and each < self.confirmed.number]
+            if not before:
+                raise ApplyFailed("there is no generation before this one; see `appliance history`")
+            number = before[0]
+        found = self.store.generation(number)
+        if found is None:
+            raise ApplyFailed(f"generation {number} is not kept here; see `appliance history`")
+        return await self.begin(found.content, f"{origin}, back to generation {number}", within, **how)
+
+    async def expire(self, trial: str) -> str:
+        """The deadline of the trial has come; a deadline of another one is nobody's."""
+        async with self.lock:
+            if self.trial is None or self.trial.generation.trial != trial:
+                return "this trial is over"
+            return await self._roll_back(f"not confirmed within {self.trial.generation.within:.0f} s")
+
+    async def told(self, trial: str, confirm: bool, why: str) -> None:
+        """The partner has ended the trial that both are in."""
+        async with self.lock:
+            if self.trial and self.trial.generation.trial == trial:
+                if confirm:
+                    await self._confirm(why, tell=False)
+                else:
+                    await self._roll_back(why, tell=False)
+
+    async def _confirm(self, why: str, tell: bool = True) -> None:
+        trial = self.trial
+        assert trial is not None
+        self.store.confirm(trial.generation.number)
+        self.confirmed, self.current = trial.generation, trial.wanted.desired
+        self.notes = ()
+        self._end(trial, CONFIRMED, why)
+        if tell and trial.joint and self.partner:
+            await self.partner.end(trial.generation.trial, True, why)
+
+    async def _roll_back(self, why: str, tell: bool = True) -> str:
+        """Says what runs now; never that something does which was not read back."""
+        trial = self.trial
+        assert trial is not None
+        log.warning("generation %d goes back: %s", trial.generation.number, why)
+        partner = self.partner if tell and trial.joint else None
+        telling = asyncio.create_task(partner.end(trial.generation.trial, False, why)) if partner else None
+        trouble = await self.give_back(await self._last())
+        self._end(trial, ROLLED_BACK, f"{why}{f' (not complete: {trouble})' if trouble else ''}")
+        if telling:
+            await telling
+        if trouble:
+            return f"going back is not complete yet: {trouble}"
+        if self.confirmed is None:
+            return "the box has no configuration, as before"
+        return f"generation {self.confirmed.number} runs again"
+
+    async def _last(self) -> Desired | None:
+        if self.confirmed is None:
+            return None
+        if self.current is None or self.current.digest != self.confirmed.digest:
+            self.current = await self.compile(self.confirmed.content)
+        return self.current
+
+    def _end(self, trial: Trial, outcome: str, why: str) -> None:
+        self.trial = None
+        if self.proving:
+            self.proving.cancel()
+            self.proving = None
+        with contextlib.suppress(Refused):
+            systemd.disarm_trial()
+        self._note()
+        self._forget(trial.generation, outcome, why)
+        self.ended()
+
+    def _forget(self, generation: Generation, outcome: str, why: str) -> None:
+        self.trial = None
+        if outcome != CONFIRMED:
+            self.store.discard()
+        ending = Ending(
+            generation.number, generation.digest, generation.origin, generation.applied, time.time(), outcome, why
+        )
+        try:
+            self.store.record(ending)
+        except Refused as error:
+            log.warning("%s", error)
+        log.info("generation %d: %s%s", generation.number, outcome, f" ({why})" if why else "")
+
+    # -- telling ------------------------------------------------------------------------------------------------------
+
+    def report(self) -> dict[str, Any]:
+        """For `status`."""
+        history = self.store.history()
+        last = history[-1] if history and history[-1].outcome != CONFIRMED else None
+        return {
+            "generation": self.confirmed.number if self.confirmed else None,
+            "trial": self._trial_report(),
+            "last_rollback": to_json(last) if last else None,
+        }
+
+    def _trial_report(self) -> dict[str, Any] | None:
+        trial = self.trial
+        if trial is None:
+            return None
+        return {
+            "generation": trial.generation.number,
+            "origin": trial.generation.origin,
+            "seconds_left": round(max(0.0, trial.deadline - time.monotonic()), 1),
+            "works": sorted(str(fact) for fact in trial.shown),
+            "not_seen_yet": [str(fact) for fact in trial.unproven],
+            "both_boxes": trial.joint,
+        }
+
+    def listed(self) -> list[dict[str, Any]]:
+        """For `history`: how trials ended, oldest first, and which generations can be returned to."""
+        kept = set(self.store.numbers())
+        current = self.confirmed.number if self.confirmed else 0
+        rows = [
+            {**to_json(each), "kept": each.number in kept and each.outcome == CONFIRMED, "runs": False}
+            for each in self.store.history()
+        ]
+        for row in reversed(rows):
+            if row["number"] == current and row["outcome"] == CONFIRMED:
+                row["runs"] = True
+                break
+        return rows
+
+
+def boot_id() -> str:
+    """Names this boot (random(4))."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
