@@ -220,6 +220,9 @@ class Trials:
             generation = given or self._generation(content, origin, within, partner)
             before = self._before(administrator)
             plan = await self._try(generation, desired, partner, before, administrator)
+            if self.trial and given and not auto:
+                self.trial.joint = True
+                self._note()
             if not plan and given is None and not partner:
                 await self._confirm("it changes nothing")
                 return plan
@@ -345,20 +348,25 @@ class Trials:
         if trial is None:
             return
         left = max(0.0, min(PROOF_SECONDS, trial.deadline - time.monotonic() - 1.0))
+        missing: tuple[str, ...] = ("that it runs",)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left):
                 await self._proved()
+                while missing:
+                    missing = await self._partner_misses(trial)
+                    await asyncio.sleep(LOOK_SECONDS if missing else 0)
         async with self.lock:
             if self.trial is not trial:
                 raise ApplyFailed("the trial was ended meanwhile; see `appliance history`")
-            missing = [str(fact) for fact in trial.unproven]
-            if trial.joint and self.partner:
-                missing += await self.partner.unproven(trial.generation.trial)
-            if not missing:
+            own = tuple(str(fact) for fact in trial.unproven)
+            if not own and not missing:
                 await self._confirm("everything that worked before works")
                 return
-            why = f"not seen any more: {'; '.join(missing)}"
+            why = f"not seen any more: {'; '.join(own or missing)}"
             raise ApplyFailed(f"{why}; {await self._roll_back(why)}")
+
+    async def _partner_misses(self, trial: Trial) -> tuple[str, ...]:
+        return await self.partner.unproven(trial.generation.trial) if trial.joint and self.partner else ()
 
     # -- its end ------------------------------------------------------------------------------------------------------
 
