@@ -7,7 +7,7 @@ plan sets it only in the three cases that `_endpoint` names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.core.state import Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, ObservedPeer, Role
 from appliance.core.steps import PeerChange, SetPeers
@@ -41,6 +41,7 @@ def change(
     before = _endpoints(previous)
     changes: list[PeerChange] = []
     back: list[PeerChange] = []
+    anew: list[str] = []
     warnings: list[str] = []
     wanted = set()
     for peer in tunnel.peers:
@@ -56,19 +57,31 @@ def change(
         if now is None and endpoint is None and peer.name in seen:
             endpoint = seen[peer.name]
         found = _new(peer, endpoint) if now is None else _difference(peer, now, endpoint, observed, role)
+        if found and now:
+            back.append(_restore(peer.name, now, observed.secrets))
+            if found.preshared_key is not None:
+                # Its session knows nothing of the key and would go on for minutes, so that a wrong key would be
+                # noticed when nobody looks any more. Removed and added, the peer has to show that it has the key.
+                anew.append(peer.public_key)
+                found = replace(
+                    found,
+                    allowed_ips=peer.allowed_ips,
+                    replace=True,
+                    endpoint=found.endpoint or now.endpoint,
+                    keepalive=_keepalive(peer, found.endpoint or now.endpoint),
+                )
         if found:
             changes.append(found)
-            if now:
-                back.append(_restore(peer.name, now, observed.secrets))
-    removed = tuple(sorted(present.keys() - wanted))
+    gone = present.keys() - wanted
+    removed = tuple(sorted({*gone, *anew}))
     if not changes and not removed:
         return Change(None, None, "", tuple(warnings))
-    back += [_restore("", present[key], observed.secrets) for key in removed]
+    back += [_restore("", present[key], observed.secrets) for key in sorted(gone)]
     added = tuple(each.public_key for each in changes if each.new)
     return Change(
         SetPeers(tunnel.device, engine, tuple(changes), removed),
-        SetPeers(tunnel.device, engine, tuple(back), added) if state else None,
-        _disturbs(changes, len(removed)),
+        SetPeers(tunnel.device, engine, tuple(back), (*added, *anew)) if state else None,
+        _disturbs(changes, len(gone)),
         tuple(warnings),
     )
 

@@ -146,7 +146,10 @@ class PeerChange:
 
 @dataclass(frozen=True, slots=True)
 class SetPeers:
-    """Removes the peers with the keys in `removed`, then changes and adds; every other peer is left alone."""
+    """Removes the peers with the keys in `removed`, then changes and adds; every other peer is left alone.
+
+    A peer in both is made anew: it keeps what the change says, and its session goes.
+    """
 
     device: str
     engine: str
@@ -154,10 +157,12 @@ class SetPeers:
     removed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        shown = [f"remove {key[:12]}…" for key in self.removed] + [str(change) for change in self.changes]
+        changed = {change.public_key for change in self.changes}
+        gone = [key for key in self.removed if key not in changed]
+        shown = [f"remove {key[:12]}…" for key in gone] + [str(change) for change in self.changes]
         if len(shown) > 4:
             new = sum(change.new for change in self.changes)
-            shown = [f"remove {len(self.removed)}, add {new}, change {len(self.changes) - new} peers"]
+            shown = [f"remove {len(gone)}, add {new}, change {len(self.changes) - new} peers"]
         return f"{self.device}: {'; '.join(shown)}"
 
 

@@ -215,6 +215,9 @@ def test_a_changed_preshared_key_is_set_and_a_removed_one_is_cleared() -> None:
     assert step.changes[0].preshared_key == "psk-alice"
     step = peer_changes(with_tunnel(peers=(replace(ALICE, preshared_key=None), GENEVA)), RUNNING)
     assert step.changes[0].preshared_key == ""
+    # The session before knows nothing of the key: the peer is made anew, so that a wrong key shows at once.
+    assert step.removed == ("KEY-ALICE",) and step.changes[0].allowed_ips == ALICE.allowed_ips
+    assert "remove" not in str(step)
 
 
 def test_a_peer_without_its_secret_is_left_out_and_named() -> None:
