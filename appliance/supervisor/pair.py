@@ -56,6 +56,8 @@ class PairDriver:
         self.fifo = vrrp_fifo.VrrpFifo(Path(NOTIFY_FIFO))
         self.queue: deque[e.Event] = deque()
         self.timer: asyncio.TimerHandle | None = None
+        self.due = float("inf")
+        """When the timer should have rung."""
         self.handling = False
         self.state = _stored()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -188,9 +190,15 @@ class PairDriver:
         """One event after another: an action may answer with one."""
         if self.closed:
             return
-        self.queue.append(event)
         if self.handling:
+            self.queue.append(event)
             return
+        now = time.monotonic()
+        if now - self.due >= self.takeover.box.timers.stall:
+            # Nothing ran for so long: what waited in the sockets meanwhile is old.
+            log.warning("this box stood still for %.2f s", now - self.due)
+            self.queue.append(e.Stalled(now - self.due, now))
+        self.queue.append(event)
         self.handling = True
         try:
             while self.queue:
@@ -206,7 +214,9 @@ class PairDriver:
         if self.timer:
             self.timer.cancel()
         deadline = self.takeover.next_deadline
-        delay = 1.0 if deadline is None else max(0.0, deadline - time.monotonic())
+        now = time.monotonic()
+        delay = 1.0 if deadline is None else max(0.0, deadline - now)
+        self.due = now + delay
         self.timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _role(self) -> None:

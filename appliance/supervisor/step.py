@@ -118,6 +118,8 @@ class Step:
                 confirmed = self.trials.confirmed
                 if confirmed is None or self.trials.current is None:
                     return {"error": "it has no configuration"}
+                if self.trials.trial:
+                    return {"later": "a trial is running"}
                 return {"generation": _encoded(confirmed), **self._shared(self.trials.current)}
             case other:
                 return {"error": f"it does not know {other!r}; both boxes should run the same version"}
@@ -160,6 +162,8 @@ class Step:
     async def _catch_up(self, hello: Hello) -> None:
         try:
             answer = await self._ask({"verb": "generation"}, BEGIN_SECONDS)
+            if "later" in answer:
+                return  # its hello asks again
             if "error" in answer:
                 raise ApplyFailed(str(answer["error"]))
             generation = self._taken(answer)

@@ -155,6 +155,19 @@ class Box(Node):
         (self._cgroup / "cgroup.kill").write_text("1")
         self._off()
 
+    def freeze(self) -> None:
+        """The box stands still with all that runs in it, as a virtual machine that is not given a processor."""
+        self._freeze("1", "frozen 1")
+
+    def thaw(self) -> None:
+        self._freeze("0", "frozen 0")
+
+    def _freeze(self, value: str, said: str) -> None:
+        self.log.line(f"[{self.name}] {said}")
+        (self._cgroup / "cgroup.freeze").write_text(value)
+        events = self._cgroup / "cgroup.events"
+        wait_for(lambda: said in events.read_text(), 10, f"{self.name} is {said}")
+
     def _off(self) -> None:
         if self._nspawn is not None:
             self._nspawn.wait(10)

@@ -5,13 +5,14 @@ One pair for all of it: each event is measured, and the pair is as before when i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.lab import Box, Lab, Probe, capture, wait_for
-from tests.labs.office import status
+from tests.labs.office import peer_state, status
 from tests.labs.pair import HOST, LAPTOP, VIRTUAL, Duo, pair
 from tests.labs.wiring import apply
 
@@ -112,6 +113,27 @@ def test_keepalived_killed(duo: Duo) -> None:
     prefer_alpha(duo)
 
 
+def test_engine_killed(duo: Duo) -> None:
+    """The master's: the role stays, and the peers are called where they were."""
+    prefer_alpha(duo)
+    with traffic(duo, "engine killed"):
+        duo.alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance-engine@wg-office)")
+        wait_for(lambda: peer_state(duo.alpha, "office.laptop")["handshake_age_seconds"] is not None, 20, "it is back")
+    assert duo.settled() is duo.alpha
+
+
+def test_master_stalls(duo: Duo) -> None:
+    """It stands still for 1.5 s and goes on: the other one took over, and one of them yields."""
+    prefer_alpha(duo)
+    with traffic(duo, "master stalls for 1.5 s"):
+        duo.alpha.freeze()
+        started = time.monotonic()
+        wait_for(lambda: time.monotonic() - started > 1.5, 5, "a second and a half has passed")
+        duo.alpha.thaw()
+        duo.settled(timeout=30)
+    prefer_alpha(duo)
+
+
 def test_one_voice(duo: Duo) -> None:
     """Nobody but the master sends a WireGuard packet of the tunnel, or answers for a virtual address."""
     prefer_alpha(duo)
@@ -148,4 +170,8 @@ def test_leaving_the_pair_and_coming_back(duo: Duo) -> None:
     apply(duo.bravo)
     wait_for(lambda: pair(duo.bravo).get("role") == "backup", 20, "bravo stands in again")
     assert not tunnel_up()
-    assert duo.settled() is duo.alpha
+    found = duo.settled()
+    if found is not duo.alpha:
+        for box in (duo.alpha, duo.bravo):
+            print(box.name, box.journal("-u", "appliance", "-u", "appliance-vrrp", "-n", "60"))
+    assert found is duo.alpha
