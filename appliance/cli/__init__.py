@@ -19,6 +19,7 @@ VERBS = {
     "confirm": "ends the trial: what runs is what a boot loads",
     "rollback": "ends the trial the other way, or returns to a generation",
     "history": "the generations: what was applied when, and what became of it",
+    "pair": "makes two boxes a pair: `pair invite` here, `pair join CODE` there",
     "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",
     "schema": "prints the JSON Schema of appliance.yaml, for editors",

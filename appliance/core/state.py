@@ -179,6 +179,8 @@ class Pair:
 
     partner: str
     preferred: bool
+    device: str
+    """Of the network that failover.pair_link names."""
     own: str
     partner_address: str
     partner_endpoint: str

@@ -36,9 +36,8 @@ from appliance.supervisor.trials import Trials
 log = logging.getLogger("appliance.supervisor")
 
 NOT_PAIRED = (
-    "failover is not carried out: this box does not know its partner's key yet, so it runs alone, with its own "
-    "addresses only; write the other box's pair key into /data/appliance/keys/pair-partner.pub and apply again "
-    "(this box's own is {key})"
+    "failover is not carried out: this box does not know its partner yet, so it runs alone, with its own addresses "
+    "only; call `appliance pair invite` here, and `appliance pair join CODE` on the other box"
 )
 PAIR_AGAIN_SECONDS = 2.0
 WITHIN_SECONDS = 90.0
@@ -175,9 +174,6 @@ class Supervisor:
             self.machine.keys.private_key(PAIR_DEVICE)
         return with_pair_link(desired, self.machine.keys.public_keys())
 
-    def _not_paired(self) -> str:
-        return NOT_PAIRED.format(key=self.machine.keys.public_keys().get(PAIR_DEVICE, "not made yet"))
-
     def _has_partner(self) -> bool:
         desired = self.keeper.desired
         return desired is not None and enrolled(desired, self.machine.keys.public_keys())
@@ -252,6 +248,10 @@ class Supervisor:
                     return self._history(request)
                 case "handover":
                     return self._handover()
+                case "invitation":
+                    return self._invitation()
+                case "enrolled":
+                    return await self._enrolled()
                 case other:
                     return {"error": f"the supervisor does not know {other!r}"}
         except ConfigurationError as error:
@@ -269,7 +269,7 @@ class Supervisor:
         if self.step and self.step.note:
             notes.append(self.step.note)
         if desired and desired.pair and not self.pair:
-            notes.append(self._not_paired())
+            notes.append(NOT_PAIRED)
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         found.update(self.trials.report())
         if self.pair:
@@ -290,7 +290,7 @@ class Supervisor:
         answer = {**shown(done or Plan()), **self.trials.report()}
         desired = self.keeper.desired
         if desired and desired.pair and not self.pair:
-            answer["warnings"].append(self._not_paired())
+            answer["warnings"].append(NOT_PAIRED)
         elif self.step and not self.step.present:
             answer["warnings"].append(f"{self.step.name} is not heard; it catches up when it is back")
         return answer
@@ -354,6 +354,34 @@ class Supervisor:
         if found is None:
             return {"error": f"generation {number} is not kept here; see `appliance history`"}
         return {"file": base64.b64encode(found.content).decode()}
+
+    def _invitation(self) -> dict[str, Any]:
+        """What the other box of the pair is to be given; keys and secrets by name, root reads them (cli/pair.py)."""
+        desired, confirmed = self.keeper.desired, self.trials.confirmed
+        if desired is None or confirmed is None or self.trials.trial:
+            return {"error": "there is no confirmed configuration yet: appliance apply FILE, appliance confirm"}
+        if desired.pair is None:
+            return {"error": "the configuration has no failover: with two boxes; write it, apply it, and invite again"}
+        moving = [tunnel for tunnel in desired.tunnels if tunnel.moves]
+        secrets = {peer.preshared_key for tunnel in moving for peer in tunnel.peers if peer.preshared_key}
+        return {
+            "site": desired.site,
+            "box": desired.box,
+            "partner": desired.pair.partner,
+            "device": desired.pair.device,
+            "keys": [tunnel.key for tunnel in moving],
+            "secrets": sorted(secrets),
+            "file": confirmed.content.decode(),
+        }
+
+    async def _enrolled(self) -> dict[str, Any]:
+        """The partner's key is here: the box becomes one of two."""
+        desired = self.keeper.desired
+        if desired is None or desired.pair is None:
+            return {"error": "the configuration has no failover: any more"}
+        async with self.trials.lock:
+            await self._take(self._paired(desired))
+        return {}
 
     def _handover(self) -> dict[str, Any]:
         if self.pair is None:

@@ -212,9 +212,7 @@ class Trials:
                 )
             desired = await self.compile(content)
             if given and desired.pair is None:
-                raise ApplyFailed(
-                    "it is not for a pair; apply it here if this box is to stand alone"
-                )
+                raise ApplyFailed("it is not for a pair; apply it here if this box is to stand alone")
             same = self.confirmed is not None and desired.digest == self.confirmed.digest
             if same and given is None and not self.keeper.plan(desired):
                 self.store.forget_damaged()

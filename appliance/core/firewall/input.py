@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from appliance.core.firewall.text import chain, comment, elements, quoted
 from appliance.core.firewall.zones import Site, devices
 from appliance.core.pair.addresses import pair_addresses, pair_endpoints
+from appliance.core.pair.enrolment import ENROLMENT_NETWORK, ENROLMENT_PORT
 from appliance.core.pair.instances import instances
 from appliance.core.pair.names import PAIR_DEVICE, PAIR_PORT, PROTOCOL_PORT, STATE_PORT
 
@@ -70,6 +71,11 @@ def _pair(site: Site) -> list[str]:
         device = site.interfaces[site.config.failover.pair_link].device
         link = f"{header} saddr {partner} {header} daddr {own} udp dport {PAIR_PORT}"
         rules.append(f'iifname "{device}" {link} accept{comment("the pair link")}')
+    if site.config.failover:
+        device = site.interfaces[site.config.failover.pair_link].device
+        invited = f"ip6 saddr fe80::/10 ip6 daddr {ENROLMENT_NETWORK} tcp dport {ENROLMENT_PORT}"
+        why = comment("appliance pair invite; the address is there only while an invitation is")
+        rules.append(f'iifname "{device}" {invited} accept{why}')
     ports = f"{{ udp . {STATE_PORT}, udp . {PROTOCOL_PORT}, tcp . {PROTOCOL_PORT} }}"
     inside = f"ip6 saddr {pair_addresses(site.config, site.box)[1]} meta l4proto . th dport {ports}"
     why = comment("the partner's connections, and its supervisor")

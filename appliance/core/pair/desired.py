@@ -33,6 +33,7 @@ def desired_pair(config: Config, box: str) -> Pair | None:
     return Pair(
         partner=partner,
         preferred=(config.failover.prefer or next(iter(config.boxes))) == box,
+        device=interfaces[config.failover.pair_link].device,
         own=str(own),
         partner_address=str(other),
         partner_endpoint=f"[{ends[1]}]:{PAIR_PORT}" if ends[1].version == 6 else f"{ends[1]}:{PAIR_PORT}",
