@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from typing import Any
 
 from appliance.cli.client import ask
@@ -42,6 +43,8 @@ def _print(status: dict[str, Any]) -> None:
         console.print(
             f"[bold]{status['site']}[/], box [bold]{status['box']}[/] ({status['role']}): {firewall}, {forwarding}"
         )
+    for line in _trial(status) + _pair(status.get("pair")):
+        console.print(line, soft_wrap=True)
     for warning in status["warnings"]:
         console.print(f"[yellow]note:[/] {warning}", markup=True)
     for step in status["pending"]:
@@ -96,3 +99,59 @@ def _size(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def _trial(status: dict[str, Any]) -> list[str]:
+    """What runs by its number, and whether it is to stay."""
+    if trial := status["trial"]:
+        both = ", on both boxes" if trial["both_boxes"] else ""
+        lines = [
+            f"[yellow]on trial:[/] generation {trial['generation']} of {trial['origin']}{both}; without "
+            f"`appliance confirm` from a new session it goes in {trial['seconds_left']:.0f} s"
+        ]
+        return lines + [f"[yellow]not seen yet:[/] {fact}" for fact in trial["not_seen_yet"]]
+    lines = [f"generation {status['generation']}"] if status["generation"] else []
+    if last := status["last_rollback"]:
+        lines.append(f"[yellow]generation {last['number']} went back[/] at {_clock(last['ended'])}: {last['why']}")
+    return lines
+
+
+def _pair(pair: dict[str, Any] | None) -> list[str]:
+    """The pair in words: who this box is and why, what the other one says, and how the last takeover went."""
+    if pair is None:
+        return []
+    colour = "green" if pair["role"] == "master" else "default"
+    lines = [f"[{colour}]{pair['role']}[/] since {_clock(pair['since'])}: {pair['why']}"]
+    if pair["not_ready"]:
+        lines.append(f"[yellow]would not take over:[/] {'; '.join(pair['not_ready'])}")
+    partner = pair["partner"]
+    if partner is None:
+        lines.append("[yellow]the other box was not heard yet[/]")
+    elif not partner["alive"]:
+        lines.append(
+            f"[yellow]{partner['box']} is not heard[/] for {partner['heard_ago']:.0f} s; it was {partner['role']}"
+        )
+    else:
+        lines.append(
+            f"{partner['box']}: {partner['role']}, {'ready' if partner['ready'] else 'not ready'}, {_step(partner)}"
+        )
+    if took := pair["takeover"]:
+        phases = [("connections", "committed"), ("tunnels up", "unmuted"), ("first peer", "first_handshake")]
+        phases.append(("last active peer", "last_active_back"))
+        found = [f"{word} {took[phase] * 1000:.0f} ms" for word, phase in phases if took[phase] is not None]
+        if took["called"]:
+            found.append(f"{took['answered']} of {took['called']} peers answered")
+        lines.append(f"last takeover at {_clock(took['told'])}: {', '.join(found)}")
+    return lines + [f"[yellow]note:[/] {note}" for note in pair["notes"]]
+
+
+def _step(partner: dict[str, Any]) -> str:
+    if partner["in_step"]:
+        return "in step"
+    if partner["ahead"]:
+        return f"[yellow]not in step: {partner['ahead']} is ahead[/]"
+    return "[yellow]not in step: the boxes were changed apart; `appliance apply` on one of them settles it[/]"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

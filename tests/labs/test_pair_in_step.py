@@ -71,11 +71,17 @@ def test_applied_on_one_it_runs_on_both(duo: Duo, where: str) -> None:
         applied = "journalctl -u appliance -o short-unix | grep ': applied' | tail -n 1"
         stamps = {box.name: float(box.sh(applied).split()[0]) for box in (duo.alpha, duo.bravo)}
         assert stamps["bravo"] < stamps["alpha"]
+        assert "on both boxes; without `appliance confirm`" in " ".join(
+            here.run("appliance", "status", check=False).stdout.split()
+        )
         other.run("appliance", "confirm")
         inward.flowing(packets=100)
         outward.flowing(packets=100)
     wait_for(lambda: in_step(duo), 10, "the pair is in step")
     assert generation(here) == generation(other) == before + 1
+    shown = here.run("appliance", "status", check=False).stdout
+    assert f"generation {before + 1}" in shown and ", in step" in shown
+    print(shown)
     print(f"applied on {where}: {inward.report}; {outward.report}")
     assert inward.report.lost == () and outward.report.lost == ()
 
