@@ -63,11 +63,8 @@ class Channel:
             raise WrongCode("the other box does not take part as it should") from None
         first, second = (other, own) if self.inviting else (own, other)
         salt = hashlib.sha256(first + b"\0" + second).digest()
-        keys = [
-            HKDF(SHA256(), 32, salt, b"appliance enrolment " + way).derive(key) for way in (b"joining", b"inviting")
-        ]
-        own_key, other_key = (keys[1], keys[0]) if self.inviting else (keys[0], keys[1])
-        self.sealing, self.opening = ChaCha20Poly1305(own_key), ChaCha20Poly1305(other_key)
+        joining, inviting = (ChaCha20Poly1305(_derived(key, salt, way)) for way in (b"joining", b"inviting"))
+        self.sealing, self.opening = (inviting, joining) if self.inviting else (joining, inviting)
 
     def send(self, message: dict[str, Any]) -> None:
         """Raises Broken."""

@@ -69,14 +69,17 @@ def restart_if_running(unit: str) -> None:
     _run("systemctl", "try-restart", unit)
 
 
-def arm_trial(seconds: float, command: Sequence[str]) -> None:
-    """Has systemd run the command after so long by the monotonic clock, whatever becomes of this process."""
+def arm_trial(trial: str, seconds: float, command: Sequence[str]) -> None:
+    """Has systemd run the command after so long by the monotonic clock, whatever becomes of this process.
+
+    A unit of its own for each trial: the one before may still be running the command.
+    """
     disarm_trial()
     _run(
         "systemd-run",
         "--quiet",
         "--collect",
-        f"--unit={TRIAL_UNIT}",
+        f"--unit={TRIAL_UNIT}-{trial}",
         f"--on-active={seconds:.3f}s",
         "--timer-property=AccuracySec=100ms",
         "--property=Type=oneshot",
@@ -87,11 +90,14 @@ def arm_trial(seconds: float, command: Sequence[str]) -> None:
 def disarm_trial() -> None:
     """A trial's end is not waited for any more. Harmless when none is."""
     with contextlib.suppress(Refused):
-        _run("systemctl", "stop", f"{TRIAL_UNIT}.timer")
+        _run("systemctl", "stop", f"{TRIAL_UNIT}-*.timer")
 
 
 def trial_armed() -> bool:
-    return running(f"{TRIAL_UNIT}.timer")
+    """Whether any trial's end is waited for."""
+    with contextlib.suppress(Refused):
+        return bool(_run("systemctl", "list-units", "--no-legend", f"{TRIAL_UNIT}-*.timer").strip())
+    return False
 
 
 def reload_networkd(devices: tuple[str, ...]) -> None:

@@ -163,7 +163,8 @@ class Trials:
             return
         if not systemd.trial_armed():
             with contextlib.suppress(Refused):
-                systemd.arm_trial(max(1.0, trial.deadline - time.monotonic()), [*EXPIRE, trial.generation.trial])
+                name = trial.generation.trial
+                systemd.arm_trial(name, max(1.0, trial.deadline - time.monotonic()), [*EXPIRE, name])
         self._prove()
 
     def _note(self) -> None:
@@ -270,14 +271,14 @@ class Trials:
         now = time.monotonic()
         try:
             self.store.begin(generation)
-            systemd.arm_trial(generation.within, [*EXPIRE, generation.trial])
+            systemd.arm_trial(generation.trial, generation.within, [*EXPIRE, generation.trial])
         except Refused as error:
             self.store.discard()
             raise ApplyFailed(f"the trial cannot begin: {error}; nothing was changed") from None
         try:
-            if partner and first:
-                await partner.begin(generation, desired)
             try:
+                if partner and first:
+                    await partner.begin(generation, desired)
                 plan = await self.take(desired)
                 if partner and not first:
                     await self._partner_after(partner, generation, desired)
@@ -285,7 +286,11 @@ class Trials:
                 if partner and first:
                     await partner.end(generation.trial, False, str(error))
                 raise
-        except (ApplyFailed, Refused):
+            except Exception:
+                log.exception("a trial met an error of its own")
+                trouble = await self.give_back(await self._last()) or "the configuration before runs again"
+                raise ApplyFailed(f"the supervisor met an error of its own (see its journal); {trouble}") from None
+        except ApplyFailed:
             systemd.disarm_trial()
             self.store.discard()
             raise
@@ -464,8 +469,7 @@ class Trials:
         if self.proving:
             self.proving.cancel()
             self.proving = None
-        with contextlib.suppress(Refused):
-            systemd.disarm_trial()
+        systemd.disarm_trial()
         self._note()
         self._forget(trial.generation, outcome, why)
         self.ended()
