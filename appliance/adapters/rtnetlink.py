@@ -134,10 +134,14 @@ class RtNetlink:
                 if message["state"] & wanted
             )
 
-    def ask_neighbour(self, device: str, address: str) -> None:
-        """Has the kernel ask a neighbour that it knows whether it is still there; a new one is asked when sent to."""
-        with contextlib.suppress(Refused), _refusal(f"ask for {address}", errno.ENOENT):
+    def ask_neighbour(self, device: str, address: str) -> bool:
+        """Has the kernel ask a neighbour that it knows whether it is still there. False: it knows none, and will ask
+        for it when something is sent there."""
+        try:
             self.socket.neigh("change", dst=address, ifindex=self._index(device), state=NUD_PROBE)
+        except (NetlinkError, Refused):
+            return False
+        return True
 
     def way_to(self, address: str) -> str:
         """The device by which packets to the address leave, "" for none."""

@@ -27,7 +27,7 @@ def read(machine: Machine, observed: Observed, administrator: str, partner: bool
 
 
 def provoke(wanted: Expected, facts: Iterable[Fact], machine: Machine, observed: Observed) -> None:
-    """Sends a small packet to each gateway and peer in question, so that it has something to answer."""
+    """Has each gateway asked by ARP or ND, and sends each peer in question a small packet that it has to answer."""
     for fact in facts:
         if fact in wanted.peers:
             device, peer = wanted.peers[fact]
@@ -36,8 +36,8 @@ def provoke(wanted: Expected, facts: Iterable[Fact], machine: Machine, observed:
         elif fact.kind == GATEWAY:
             for uplink in wanted.desired.uplinks:
                 for gateway in gateways(uplink, observed) if uplink.name == fact.name else ():
-                    machine.netlink.ask_neighbour(uplink.device, gateway)
-                    _send(gateway, uplink.device)
+                    if not machine.netlink.ask_neighbour(uplink.device, gateway):
+                        _send(gateway, uplink.device)
 
 
 def _send(address: str, device: str) -> None:
