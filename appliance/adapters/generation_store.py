@@ -127,7 +127,7 @@ class GenerationStore:
 
     def discard(self) -> None:
         """The trial is over, and was not confirmed."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Refused):
             (self.folder / "trial").unlink()
             sync_folder(self.folder)
 
