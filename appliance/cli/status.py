@@ -34,6 +34,7 @@ def _print(status: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    status = _escaped(status)
     console = Console(highlight=False)
     if status["box"] is None:
         console.print("no configuration yet: appliance apply FILE")
@@ -99,6 +100,17 @@ def _size(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def _escaped(value: Any) -> Any:
+    """The same, with brackets that mean themselves (an IPv6 endpoint) and no colour."""
+    from rich.markup import escape
+
+    if isinstance(value, dict):
+        return {key: _escaped(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_escaped(each) for each in value]
+    return escape(value) if isinstance(value, str) else value
 
 
 def _trial(status: dict[str, Any]) -> list[str]:

@@ -125,6 +125,9 @@ class Step:
                 return {"error": f"it does not know {other!r}; both boxes should run the same version"}
 
     async def _begin(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.trials.lock.locked():
+            # Two people, one at each box: neither shall wait for the other.
+            return {"error": "it is busy with a change of its own; try again in a moment"}
         try:
             generation = self._taken(request)
             generation = replace(generation, within=generation.within + PARTNER_GRACE_SECONDS)
