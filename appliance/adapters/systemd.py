@@ -32,6 +32,11 @@ def engine_unit(device: str) -> str:
     return f"appliance-engine@{device}.service"
 
 
+def clock_unit(wall: float) -> str:
+    """The unit that sets the clock, in seconds since 1970."""
+    return f"appliance-clock@{wall:.3f}.service"
+
+
 def restart_engine(device: str) -> None:
     """Kills an engine that hangs; its unit starts another at once."""
     with contextlib.suppress(Refused):

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from appliance.adapters import systemd, vrrp_fifo
+from appliance.adapters import clock, systemd, vrrp_fifo
 from appliance.adapters.errors import Refused
-from appliance.adapters.files import write_whole
 from appliance.adapters.pair_socket import PairSocket
 from appliance.core.codec import from_json, to_json
 from appliance.core.pair.names import CONNTRACKD_FILE, NOTIFY_FIFO, PROTOCOL_PORT
@@ -29,10 +28,12 @@ from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.shell.takeover import TakeoverShell
 from appliance.supervisor.keeper import Keeper
+from appliance.supervisor.time_floor import set_clock, stored_floor, write_floor
 
 log = logging.getLogger("appliance.pair")
 
 STATE = Path("/run/appliance/pair.json")
+CLOCK_JUMP_SECONDS = 0.05
 NOT_MASTER = {"BACKUP", "FAULT", "STOP"}
 
 
@@ -56,6 +57,7 @@ class PairDriver:
         self.fifo = vrrp_fifo.VrrpFifo(Path(NOTIFY_FIFO))
         self.queue: deque[e.Event] = deque()
         self.timer: asyncio.TimerHandle | None = None
+        self.clock = clock.read()
         self.due = float("inf")
         """When the timer should have rung."""
         self.handling = False
@@ -78,14 +80,13 @@ class PairDriver:
         systemd.start(systemd.CONNTRACKD_UNIT)
         self.configured(desired, generation)
         self.started = True
+        self.clock = clock.read()
         self.handle(
             e.Started(
-                now=time.monotonic(),
-                wall=time.time(),
-                floor=self._floor(),
-                # A box whose clock is behind would be refused by its peers; waiting for the clock would leave the
-                # office without its addresses as well, which is worse.
-                trusted=True,
+                now=self.clock.now,
+                wall=self.clock.wall,
+                floor=stored_floor(self.paths),
+                trusted=self.clock.trusted,
                 keepalived=bool(running),
                 vrrp=str(self.state.get("vrrp", "")) if running else "",
                 unmuted=unmuted,
@@ -137,12 +138,6 @@ class PairDriver:
         )
         self.handle(e.ConfigurationChanged(desired.digest, generation, peers, time.monotonic()))
 
-    def _floor(self) -> float:
-        try:
-            return float(self.paths.floor.read_text())
-        except (OSError, ValueError):
-            return 0.0
-
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def _fifo(self) -> None:
@@ -181,7 +176,20 @@ class PairDriver:
         self.handle(e.KeepalivedDied(time.monotonic()))
 
     def _tick(self) -> None:
+        self._look_at_the_clock()
         self.handle(e.Tick(time.monotonic()))
+
+    def _look_at_the_clock(self) -> None:
+        """A system call with every tick: whoever sets a clock tells nobody."""
+        found = clock.read()
+        if found.trusted != self.clock.trusted or abs(found.offset - self.clock.offset) > CLOCK_JUMP_SECONDS:
+            self.clock = found
+            self.handle(e.Clock(found.wall, found.trusted, found.now))
+
+    def _step_clock(self, wall: float) -> None:
+        stuck = not set_clock(wall)
+        self.clock = clock.read()
+        self.queue.append(e.Clock(self.clock.wall, self.clock.trusted, self.clock.now, stuck))
 
     def handover(self) -> None:
         self.handle(e.HandoverAsked(time.monotonic()))
@@ -297,10 +305,9 @@ class PairDriver:
             case a.ReadPeers():
                 self.queue.append(e.PeersRead(self.shell.readings(), now()))
             case a.RaiseFloor(wall=wall):
-                write_whole(self.paths.floor, f"{wall:.0f}\n".encode(), 0o644)
+                write_floor(self.paths, wall)
             case a.StepClock(wall=wall):
-                # chrony sets the clock; where it cannot, a handshake would be refused, and that is said.
-                log.warning("the clock is %.0f s behind the pair's", wall - time.time())
+                self._step_clock(wall)
             case a.Note(topic=topic, text=text):
                 if text:
                     log.info("%s", text, extra={"TOPIC": topic})

@@ -31,6 +31,7 @@ from appliance.supervisor.keeper import ApplyFailed, Keeper
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
+from appliance.supervisor.time_floor import LoneClock
 from appliance.supervisor.trials import Trials
 
 log = logging.getLogger("appliance.supervisor")
@@ -60,6 +61,7 @@ class Supervisor:
         self.refused: tuple[str, ...] = ()
         self.pair: PairDriver | None = None
         self.step: Step | None = None
+        self.clock = LoneClock(paths)
         self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -74,6 +76,8 @@ class Supervisor:
         await control.start()
         await self._load()
         self.loaded.set()
+        if not self._has_partner():
+            self.clock.keep()
         await self._repair()
         await self._pair()
         self.trials.resume()
@@ -130,6 +134,8 @@ class Supervisor:
             due = self.endpoints.due()
             await asyncio.sleep(seconds if due is None else min(seconds, due + 0.5))
             daemon.notify("WATCHDOG=1")
+            if not self.pair:
+                self.clock.keep()
             try:
                 devices = self.machine.devices(self.machine.netlink.links())
                 self.keeper.remember(devices)
@@ -270,6 +276,8 @@ class Supervisor:
             notes.append(self.step.note)
         if desired and desired.pair and not self.pair:
             notes.append(NOT_PAIRED)
+        if not self.pair and self.clock.sentence:
+            notes.append(self.clock.sentence)
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         found.update(self.trials.report())
         if self.pair:

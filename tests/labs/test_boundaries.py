@@ -14,7 +14,12 @@ from tests.lab import Box, Lab, Node, capture, wait_for
 from tests.labs.office import ALICE, OFFICE_HOST, ZURICH_WAN, Office, in_order, status
 
 FOREIGN = "172.31.9.9"
-UNITS = ("appliance.service", "appliance-engine@wg-office.service", "appliance-firewall.service")
+UNITS = (
+    "appliance.service",
+    "appliance-engine@wg-office.service",
+    "appliance-firewall.service",
+    "appliance-clock@1.service",
+)
 
 DNS_QUESTION = """
 import socket, sys

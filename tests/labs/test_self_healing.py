@@ -152,6 +152,31 @@ def test_box_rebooted(office: Office) -> None:
     assert status(office.zurich)["forwarding"]
 
 
+FLOOR = (
+    "from appliance.shell.paths import Paths; from appliance.supervisor.time_floor import write_floor; "
+    "write_floor(Paths(), {})"
+)
+
+
+def test_a_clock_that_starts_in_the_past(office: Office) -> None:
+    """Below the floor on disk: the clock is set before anything is sent. Where it cannot be, the office goes on, and
+    status says why a peer may refuse. The lab's boxes may not set clocks, so the attempt is what can be seen."""
+    office.zurich.shutdown()
+    office.zurich.power_on()
+    floor = time.time() + 86400
+    office.zurich.run("python3", "-c", FLOOR.format(floor))
+    office.zurich.power_cut()
+    office.zurich.boot()
+    office.branch_host.ping(OFFICE_HOST, timeout=30)
+    office.laptop.ping(OFFICE_HOST, timeout=30)
+    assert "24 hours behind the last handshakes and cannot be set" in " ".join(status(office.zurich)["warnings"])
+    units = office.zurich.journal("--output=json", "--unit=appliance-clock@*")
+    set_to = [json.loads(line)["UNIT"] for line in units.splitlines() if "UNIT" in json.loads(line)]
+    assert set_to
+    assert float(set_to[0].removeprefix("appliance-clock@").removesuffix(".service")) >= floor - 1
+    assert "Operation not permitted" in office.zurich.journal("--unit=appliance-clock@*")
+
+
 def test_one_peers_change_touches_no_other(office: Office) -> None:
     """Adding, changing and removing a peer, and applying twice, while another peer's packets flow: none is lost."""
     added = ZURICH.replace(

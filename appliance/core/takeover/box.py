@@ -115,6 +115,9 @@ class Box:
         if step is not None:
             self.do(StepClock(step))
 
+    def note_clock(self) -> None:
+        self.note("clock", self.floor.sentence(self.now))
+
     def became(self, why: str) -> None:
         self.since, self.why = self.floor.wall(self.now), why
 

@@ -158,8 +158,4 @@ def _clock(box: Box, hello: Hello) -> None:
     box.floor.tell(hello.floor, hello.clock)
     if box.boot_until is not None:
         box.step_clock()
-    late = box.floor.behind(box.now)
-    if box.floor.trusted and late > 1.0:
-        box.note("clock", "handshakes were started in the future of this box's clock, which is right; some may fail")
-    elif box.floor.trusted:
-        box.note("clock", "")
+    box.note_clock()

@@ -164,11 +164,12 @@ class HandoverAsked:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The wall clock was set, or became `trusted` (synchronised)."""
+    """The wall clock was set, or became `trusted` (synchronised). `stuck`: it was to be set, and could not be."""
 
     wall: float
     trusted: bool
     now: float
+    stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)

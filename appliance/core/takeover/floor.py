@@ -2,8 +2,9 @@
 
 A peer refuses an initiation whose timestamp is not above the last one that it saw from either box (TAI64N, whitepaper
 section 5.4.2). A box without a battery clock boots in the past. The floor on disk is written ahead of time, so that it
-is written rarely. It is exact to that many minutes only, so it counts for a clock that is not synchronised, and that
-has no partner who knows better: a clock set too far ahead locks the box out just as well, once it is set back.
+is written rarely. It is exact to that many minutes only, so it counts for a clock that is not synchronised, has no
+partner who knows better, and was behind the time of writing when the box started: a battery clock is not. A clock set
+too far ahead locks the box out just as well, once it is set back.
 """
 
 from __future__ import annotations
@@ -20,13 +21,21 @@ class Floor:
     def __init__(self, timers: Timers) -> None:
         self.timers = timers
         self.found = 0.0
-        """On disk when the box started."""
+        """On disk when the box started; 0 when its clock was above what the floor was written from."""
         self.stored = 0.0
         """On disk now."""
         self.told = 0.0
         self.used = 0.0
         self.offset = 0.0
         self.trusted = False
+        self.stuck = False
+        """The clock cannot be set: to wait for it would be for ever."""
+
+    def start(self, found: float, wall: float, trusted: bool, now: float) -> None:
+        """`found`: the floor on disk when the box started, 0 for none."""
+        self.stored = found
+        self.found = found if wall < found - self.timers.floor_ahead else 0.0
+        self.clock(wall, trusted, now)
 
     def clock(self, wall: float, trusted: bool, now: float) -> None:
         self.offset = wall - now
@@ -55,7 +64,24 @@ class Floor:
 
     def step(self, now: float) -> float | None:
         """What the clock is to be set to. A synchronised clock is never set: it is the other one that was wrong."""
-        return self.lowest + AHEAD if self.behind(now) and not self.trusted else None
+        return self.lowest + AHEAD if self.behind(now) and not self.trusted and not self.stuck else None
+
+    def sentence(self, now: float) -> str:
+        """What is wrong with the clock, in words; "" when nothing is."""
+        late = self.behind(now)
+        if late <= 1.0:
+            return ""
+        if self.trusted:
+            return (
+                "handshakes were started in the future of this box's clock, which is right now; peers may refuse to be "
+                f"called for another {_minutes(late)}, and can call themselves"
+            )
+        if self.stuck:
+            return (
+                f"the clock is {_minutes(late)} behind the last handshakes and cannot be set; peers may refuse "
+                "handshakes until it is right: see that chrony reaches a time server"
+            )
+        return ""
 
     def use(self, now: float) -> None:
         """Handshakes are being started at this time."""
@@ -70,3 +96,9 @@ class Floor:
             return None
         self.stored = latest + self.timers.floor_ahead
         return self.stored
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"

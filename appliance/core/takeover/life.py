@@ -17,8 +17,7 @@ from appliance.core.takeover.events import MASTER, STOP, Started
 
 
 def started(box: Box, event: Started) -> None:
-    box.floor.found = box.floor.stored = event.floor
-    box.floor.clock(event.wall, event.trusted, event.now)
+    box.floor.start(event.floor, event.wall, event.trusted, event.now)
     box.became("it has just started")
     # What the file or the supervisor before this one may have set.
     box.raised = set(box.peers)
@@ -92,9 +91,7 @@ def _demoted(box: Box, state: str, before: str) -> None:
         box.given_away = True
         box.note("handover", "it gave the role away on request; a handover of the other box takes it back")
         box.handover_until = None
-    elif was:
-        box.losses.lost(box.now)
-    elif state != before:
+    elif not was and state != before:
         box.became(f"VRRP: {state}")
 
 

@@ -1,6 +1,6 @@
 """How often a box lost the role: one that dies again and again is to stay backup for a while.
 
-A box that dies forgets. So each box counts what it saw happen to itself and to its partner, and tells the partner.
+A box that dies forgets. So each box counts what it saw happen to its partner, and tells it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,9 @@ class Losses:
 
     def __init__(self, timers: Timers) -> None:
         self.timers = timers
-        self.own: list[float] = []
         self.told: list[float] = []
         self.partners: list[float] = []
         self.seen_epoch = 0
-
-    def lost(self, now: float) -> None:
-        self.own = [*self._recent(self.own, now), now]
 
     def partner_lost(self, epoch: int, now: float) -> None:
         """The partner was master of `epoch`, and this box had to take over; told twice, it counts once."""
@@ -33,16 +29,20 @@ class Losses:
         """What the partner saw happen to this box, in seconds before its hello."""
         self.told = [now - age for age in ages]
 
+    def forgive(self) -> bool:
+        """A person wants the partner to have the role whatever it did. Whether there was anything to forget."""
+        had, self.partners = bool(self.partners), []
+        return had
+
     def ages(self, now: float) -> tuple[float, ...]:
         return tuple(round(now - at, 3) for at in self._recent(self.partners, now))
 
     def rests_until(self, now: float) -> float | None:
         """Until when this box should not ask for the role; None when nothing stands against it."""
-        own, told = self._recent(self.own, now), self._recent(self.told, now)
-        worse = max(own, told, key=len)
-        if len(worse) < self.timers.flaps:
+        told = self._recent(self.told, now)
+        if len(told) < self.timers.flaps:
             return None
-        until = max(worse) + self.timers.flap_rest
+        until = max(told) + self.timers.flap_rest
         return until if until > now else None
 
     def _recent(self, times: list[float], now: float) -> list[float]:

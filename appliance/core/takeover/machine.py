@@ -141,8 +141,10 @@ class Machine:
                 self._configured(event)
             case e.HandoverAsked():
                 self._handover()
-            case e.Clock(wall=wall, trusted=trusted, now=now):
+            case e.Clock(wall=wall, trusted=trusted, now=now, stuck=stuck):
                 box.floor.clock(wall, trusted, now)
+                box.floor.stuck = stuck
+                box.note_clock()
             case e.Stalled(seconds=seconds):
                 contest.stalled(box, seconds)
             case e.Tick():
@@ -208,7 +210,10 @@ class Machine:
         elif not box.partner.alive or partner is None:
             box.note("handover", "the other box is not heard; the role was kept")
         elif not partner.ready:
-            box.note("handover", f"{partner.box} is not ready; the role was kept")
+            forgiven = box.losses.forgive()
+            then = "that it lost the role before is forgotten, and it may take it" if forgiven else "the role was kept"
+            box.note("handover", f"{partner.box} is not ready; {then}")
+            box.tell()
         else:
             box.note("handover", "")
             box.handover_until = box.now + box.timers.handover

@@ -15,6 +15,8 @@ class Partner:
         self.promoted_at = float("-inf")
         self.shaken_at = float("-inf")
         """Its last promotion, and its last handshake as master, on this box's clock; exact to the hello's way here."""
+        self.served_at = float("-inf")
+        """When it last said that it is master, and did not hand the role over."""
         self.retired: deque[str] = deque(maxlen=8)
 
     def take(self, hello: Hello, now: float) -> bool:
@@ -34,6 +36,10 @@ class Partner:
             if ACTIVE not in (last.role, hello.role):
                 shaken = min(shaken, self.shaken_at)
         self.promoted_at, self.shaken_at = promoted, shaken
+        if hello.handing_over:
+            self.served_at = float("-inf")
+        elif hello.role == ACTIVE:
+            self.served_at = now
         self.hello, self.heard_at, self.alive = hello, now, True
         return True
 

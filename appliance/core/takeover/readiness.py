@@ -24,13 +24,21 @@ def shown(box: Box) -> tuple[str, ...]:
 
 
 def reasons(box: Box) -> Iterator[str]:
-    """Why not. What a standby lacks matters only as long as there is a master that has it."""
+    """Why not. What a standby lacks matters only as long as there is a master that has it, or may be one.
+
+    A box that is not ready still serves where there is no other (names.NOT_READY).
+    """
     if box.boot_until is not None:
         yield "it is starting"
     if not box.uplink:
         yield "its uplink is down"
     partner = box.partner.hello
-    if not box.muted or not box.partner.active or partner is None:
+    if not box.muted:
+        return
+    if not box.partner.alive and box.boot_until is None:
+        # Its own cable may have been out: it must not be master again before it knows what happened meanwhile.
+        yield "it does not hear the other box"
+    if not box.partner.active or partner is None:
         return
     if box.digest != partner.digest:
         yield "the two boxes have different configurations"

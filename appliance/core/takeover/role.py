@@ -20,7 +20,6 @@ from appliance.core.takeover.actions import (
 )
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.calls import Calls
-from appliance.core.takeover.hello import ACTIVE
 from appliance.core.takeover.report import Phases
 
 
@@ -29,7 +28,10 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     if not box.muted:
         mute(box, why, quietly=True)
     partner = box.partner.hello
-    if partner and partner.role == ACTIVE and not partner.handing_over and not again:
+    # A preferred box that is ready takes the role from a partner that is well.
+    wins = box.preferred and bool(box.ready_said)
+    served = box.now - box.partner.served_at < box.timers.gone
+    if partner and served and not again and not wins:
         box.losses.partner_lost(partner.epoch, box.now)
     box.epoch = box.held = max(box.epoch, box.partner.epoch) + 1
     box.table.restamp(box.epoch, box.peers)
@@ -125,7 +127,6 @@ def adopt_due(box: Box) -> None:
 
 def end_orphan(box: Box, why: str) -> None:
     """keepalived is dead, and the time without it is over."""
-    box.losses.lost(box.now)
     box.orphan_until = None
     mute(box, why)
     box.do(DropVirtualAddresses())

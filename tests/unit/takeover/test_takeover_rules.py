@@ -29,6 +29,19 @@ def test_without_a_partner_it_waits_one_and_a_half_seconds() -> None:
     assert not only(a.StartKeepalived, bench.later(1.49))
     done = bench.later(0.02)
     assert only(a.StartKeepalived, done)
+    assert not only(a.SetReady, done)
+    assert only(a.SetReady, bench.vrrp("MASTER")) == [a.SetReady(True)]
+
+
+def test_a_box_that_was_deaf_listens_before_it_asks_for_the_role() -> None:
+    """Its cable is back: VRRP would elect the preferred box before it has heard what the other did meanwhile."""
+    bench = Bench(preferred=True)
+    bench.master()
+    bench.hear("backup", 1)
+    assert only(a.SetReady, [*bench.vrrp("FAULT"), *bench.later(1.5)]) == [a.SetReady(False)]
+    assert "does not hear" in bench.machine.report().not_ready[0]
+    bench.hear("master", 4)
+    done = bench.tell(e.ConnectionsReceived(bench.now))
     assert only(a.SetReady, done) == [a.SetReady(True)]
 
 
@@ -50,6 +63,25 @@ def test_it_does_not_start_below_the_floor() -> None:
     step = only(a.StepClock, done)[-1]
     assert step.wall >= WALL
     assert "StartKeepalived" in kinds(bench.tell(e.Clock(step.wall, False, bench.now)))
+
+
+def test_a_clock_that_cannot_be_set_is_said_and_not_waited_for() -> None:
+    bench = Bench()
+    bench.start(wall=1000.0, trusted=False, floor=WALL)
+    step = only(a.StepClock, bench.later(5.0))[-1]
+    done = bench.tell(e.Clock(1005.0, False, bench.now, stuck=True))
+    assert "StartKeepalived" in kinds(done)
+    assert "cannot be set" in " ".join(bench.machine.report().notes)
+    assert not only(a.StepClock, bench.later(5.0))
+    bench.tell(e.Clock(step.wall + 60, True, bench.now))
+    assert not bench.machine.report().notes
+
+
+def test_a_battery_clock_is_not_set_ahead() -> None:
+    """The floor on disk is ahead of the last handshake; a clock that went on meanwhile is right."""
+    bench = Bench()
+    bench.start(wall=WALL - 700.0, trusted=False, floor=WALL)
+    assert "StartKeepalived" in kinds(bench.later(1.6))
 
 
 def test_a_partners_clock_is_better_than_the_floor_on_disk() -> None:
@@ -390,6 +422,41 @@ def test_the_partner_counts_what_it_saw() -> None:
     bench.hear("master", 4, held=4)
     done = bench.vrrp("MASTER")
     assert only(a.TellPartner, done)[0].hello.losses == (0.0,)
+
+
+@pytest.mark.parametrize("preferred", [True, False])
+def test_a_preferred_box_that_takes_the_role_back_counts_nothing(preferred: bool) -> None:
+    bench = Bench(preferred=preferred)
+    bench.booted()
+    bench.hear("master", 4, held=4)
+    bench.tell(e.ConnectionsReceived(bench.now))
+    assert bench.machine.report().ready
+    losses = only(a.TellPartner, bench.vrrp("MASTER"))[0].hello.losses
+    assert losses == (() if preferred else (0.0,))
+
+
+def test_a_cable_that_was_pulled_counts_whichever_word_was_quicker() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, held=4)
+    bench.hear("backup", 4, held=4)
+    assert only(a.TellPartner, bench.vrrp("MASTER"))[0].hello.losses == (0.0,)
+
+
+def test_a_handover_is_no_loss_and_forgives_those_before() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, held=4)
+    bench.vrrp("MASTER")
+    bench.hear("backup", 4, held=4, ready=False)
+    done = bench.tell(e.HandoverAsked(bench.now))
+    assert only(a.TellPartner, done)[0].hello.losses == ()
+    assert "forgotten" in " ".join(bench.machine.report().notes)
+    bench.vrrp("BACKUP")
+    bench.hear("master", 6, held=6)
+    bench.hear("master", 6, held=6, handing_over=True)
+    bench.hear("backup", 6, held=6)
+    assert only(a.TellPartner, bench.vrrp("MASTER"))[0].hello.losses == ()
 
 
 # -- hellos --------------------------------------------------------------------------------------------------------
