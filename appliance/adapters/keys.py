@@ -30,6 +30,11 @@ def digest(raw: bytes) -> str:
     return hashlib.sha256(b"appliance secret\0" + raw).hexdigest()[:24]
 
 
+def secret_digest(text: str) -> str:
+    """The digest of a secret's text, as secret_digests gives it."""
+    return digest(_decoded(text.encode(), Path("it")))
+
+
 class Keys:
     """The folders `keys` and `secrets` below the box's state folder."""
 

@@ -59,7 +59,8 @@ def ask(options: argparse.Namespace, request: dict[str, Any], seconds: float = S
 
 def file_request(verb: str, content: bytes) -> dict[str, Any]:
     if len(content) > SOCKET_BYTES:
-        raise Failure(f"the file is {len(content) / 1e6:.1f} MB long; a configuration is at most 4 MB")
+        most = "a bundle is at most 5 MB" if verb == "bundle" else "a configuration is at most 4 MB"
+        raise Failure(f"the file is {len(content) / 1e6:.1f} MB long; {most}")
     return {"verb": verb, "file": base64.b64encode(content).decode()}
 
 

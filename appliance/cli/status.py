@@ -44,7 +44,7 @@ def _print(status: dict[str, Any]) -> None:
         console.print(
             f"[bold]{status['site']}[/], box [bold]{status['box']}[/] ({status['role']}): {firewall}, {forwarding}"
         )
-    for line in _trial(status) + _pair(status.get("pair")):
+    for line in _trial(status) + _bundles(status.get("bundles")) + _pair(status.get("pair")):
         console.print(line, soft_wrap=True)
     for warning in status["warnings"]:
         console.print(f"[yellow]note:[/] {warning}", markup=True)
@@ -125,6 +125,21 @@ def _trial(status: dict[str, Any]) -> list[str]:
     lines = [f"generation {status['generation']}"] if status["generation"] else []
     if last := status["last_rollback"]:
         lines.append(f"[yellow]generation {last['number']} went back[/] at {_clock(last['ended'])}: {last['why']}")
+    return lines
+
+
+def _bundles(bundles: dict[str, Any] | None) -> list[str]:
+    """What became of the last bundle, and to whom secrets for this box are sealed."""
+    if not bundles:
+        return []
+    lines = []
+    if last := bundles["last"]:
+        why = f": {last['why']}" if last.get("why") else ""
+        colour = {"applied": "green"}.get(last["outcome"], "yellow")
+        serial = f" {last['serial']}" if last["serial"] != "0" else ""
+        lines.append(f"last bundle{serial}: [{colour}]{last['outcome']}[/] at {last['at']}{why}")
+    if bundles["age_recipient"]:
+        lines.append(f"secrets for this box are sealed to {bundles['age_recipient']}")
     return lines
 
 

@@ -33,6 +33,7 @@ from appliance.core.state import (
     Route,
     Rule,
     Ruleset,
+    Trust,
     Uplink,
     tunnel_device,
 )
@@ -98,6 +99,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         grants=granted(Site(config, name, line)),
         doors=doors(Site(config, name, line)),
         pair=pair,
+        trust=Trust(config.trust.threshold, dict(config.trust.keys)) if config.trust else None,
     )
 
 

@@ -29,6 +29,7 @@ from appliance.core.values import (
     PortNumber,
     PortRange,
     PublicKey,
+    SigningKey,
     Subnet,
     TunnelName,
     UplinkAddress,
@@ -194,6 +195,13 @@ class Firewall(Model):
     ] = Field(default="auto", description="auto: TCP segments as large as the path carries; or bytes; or off.")
 
 
+class Trust(Model):
+    threshold: Annotated[int, BeforeValidator(integer(1, 16, "a number of signatures")), Field(ge=1, le=16)] = Field(
+        default=1, description="How many of the keys must sign a bundle."
+    )
+    keys: dict[Name, SigningKey] = Field(description="Who may sign, by name: each an OpenSSH ed25519 public key.")
+
+
 class Config(Model):
     """The whole office gateway in one file, both boxes included."""
 
@@ -204,6 +212,7 @@ class Config(Model):
     dns: HostAddresses = Field(default=[], description="Name servers; absent: those that DHCP or RA hand out.")
     tunnels: dict[TunnelName, Tunnel] = Field(default={}, description="WireGuard interfaces, by name.")
     firewall: Firewall = Field(default=Firewall(), description="What may pass from where to where.")
+    trust: Trust | None = Field(default=None, description="Whose signed bundles this site takes; absent: nobody's.")
 
     def announces(self, interface: Interface) -> bool:
         """A LAN's IPv6 prefix is announced to its hosts; in a pair the virtual address will do so, not both boxes."""

@@ -203,6 +203,14 @@ ALONE = Role()
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose bundles count: so many (`threshold`) of these OpenSSH public `keys`, by their owners' names, must sign."""
+
+    threshold: int
+    keys: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that one box should be."""
 
@@ -221,6 +229,7 @@ class Desired:
     doors: tuple[Door, ...] = ()
     pair: Pair | None = None
     notes: tuple[str, ...] = ()
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable
 from ipaddress import (
@@ -33,6 +34,8 @@ NAME = r"[a-z][a-z0-9-]*"
 _NAME = re.compile(NAME + r"\Z")
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?\Z")
+_SSH_ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0 "
+"""An ed25519 public key on the wire: two strings, each behind its length (RFC 8709, section 4)."""
 _PORTS = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
 
@@ -160,6 +163,36 @@ def _public_key(value: Any) -> str:
         message = "this is not a WireGuard public key; it has 44 characters and ends in =, as `wg pubkey` prints it"
         raise bad(message)
     return text
+
+
+def fingerprint(line: str) -> str:
+    """SHA256:..., as `ssh-keygen -l` names a public key that SigningKey accepted."""
+    return f"SHA256:{base64.b64encode(hashlib.sha256(_ssh_blob(line)).digest()).decode().rstrip('=')}"
+
+
+def ed25519_bytes(line: str) -> bytes:
+    """The 32 bytes of a public key that SigningKey accepted."""
+    return _ssh_blob(line)[len(_SSH_ED25519) :]
+
+
+def _ssh_blob(line: str) -> bytes:
+    words = line.split()
+    if len(words) < 2 or words[0] != "ssh-ed25519":
+        raise ValueError(line)
+    blob = base64.b64decode(words[1], validate=True)
+    if len(blob) != len(_SSH_ED25519) + 32 or not blob.startswith(_SSH_ED25519):
+        raise ValueError(line)
+    return blob
+
+
+def _signing_key(value: Any) -> str:
+    text = _text(value, "an OpenSSH public key (ssh-ed25519 AAAA...)")
+    try:
+        _ssh_blob(text)
+    except (binascii.Error, ValueError):
+        message = "this is not an ed25519 public key; write the one line of its .pub file: ssh-ed25519 AAAA... NAME"
+        raise bad(message) from None
+    return " ".join(text.split()[:2])
 
 
 class Endpoint(NamedTuple):
@@ -309,6 +342,9 @@ UplinkAddress = Annotated[
 Subnet = Annotated[Network, BeforeValidator(_network), _AS_TEXT, _schema("NETWORK/LENGTH")]
 PublicKey = Annotated[
     str, BeforeValidator(_public_key), _schema("a WireGuard public key", pattern="^[A-Za-z0-9+/]{43}=$")
+]
+SigningKey = Annotated[
+    str, BeforeValidator(_signing_key), _schema("an OpenSSH ed25519 public key", pattern="^ssh-ed25519 [A-Za-z0-9+/=]+")
 ]
 PeerEndpoint = Annotated[Endpoint, BeforeValidator(_endpoint), _AS_TEXT, _schema("HOST:PORT")]
 PortRange = Annotated[Ports, BeforeValidator(_ports), _AS_TEXT, _schema("tcp/PORT or udp/FIRST-LAST")]

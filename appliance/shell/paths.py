@@ -53,6 +53,26 @@ class Paths:
         return self.state / "floor"
 
     @property
+    def trusted(self) -> Path:
+        """Whose bundles count, and the highest serial that was seen (core/bundle/trusted.py)."""
+        return self.state / "trusted"
+
+    @property
+    def receipt(self) -> Path:
+        """What became of the last bundle, signed by this box."""
+        return self.state / "receipt.yaml"
+
+    @property
+    def age_identity(self) -> Path:
+        """What opens secrets that were sealed to this box; its recipient lies beside it."""
+        return self.state / "age/identity.key"
+
+    @property
+    def signing_key(self) -> Path:
+        """What this box signs its receipts with."""
+        return self.state / "age/receipts.pem"
+
+    @property
     def control(self) -> Path:
         return self.root / "run/appliance/control.sock"
 

@@ -24,6 +24,8 @@ from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, Role
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
+from appliance.supervisor.bundles import ORIGIN, Bundles
+from appliance.supervisor.bundles import WITHIN_SECONDS as BUNDLE_SECONDS
 from appliance.supervisor.compiler import compile_file, keep, kept
 from appliance.supervisor.control import ControlSocket
 from appliance.supervisor.endpoints import Endpoints
@@ -63,6 +65,10 @@ class Supervisor:
         self.step: Step | None = None
         self.clock = LoneClock(paths)
         self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
+        self.bundles = Bundles(paths, self.machine.keys, self._begin_bundle, lambda: self.trials.confirmed)
+        self.recipient = ""
+        self.newest = 0
+        """The last confirmed generation whose trust was looked at."""
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -81,6 +87,9 @@ class Supervisor:
         await self._repair()
         await self._pair()
         self.trials.resume()
+        self.recipient = self.bundles.recipient()
+        self.newest = self._generation()
+        await self.bundles.load()
         daemon.notify(f"READY=1\nSTATUS={self._summary()}")
         beat = asyncio.create_task(self._beat())
         # What start-up made lives as long as the process; the collector need not walk it again.
@@ -199,7 +208,7 @@ class Supervisor:
         driver = PairDriver(self.paths, self.machine, self.keeper, desired, self.wake.set)
         try:
             await driver.start(desired, self._generation())
-            step = Step(driver.pair, self.trials, self.machine.keys, driver.partner_hello)
+            step = Step(driver.pair, self.trials, self.machine.keys, self.bundles, driver.partner_hello)
             await step.start()
         except (Refused, OSError) as error:
             driver.close()
@@ -254,6 +263,8 @@ class Supervisor:
                     return self._history(request)
                 case "handover":
                     return self._handover()
+                case "bundle":
+                    return await self._bundle(request)
                 case "invitation":
                     return self._invitation()
                 case "enrolled":
@@ -272,14 +283,14 @@ class Supervisor:
         notes = [*self.keeper.failures, *self.refused, *self.trials.notes]
         if not self.loaded.is_set():
             notes.append("the supervisor is starting")
-        if self.step and self.step.note:
-            notes.append(self.step.note)
+        notes += [note for note in (self.step.note if self.step else "", self.bundles.note) if note]
         if desired and desired.pair and not self.pair:
             notes.append(NOT_PAIRED)
         if not self.pair and self.clock.sentence:
             notes.append(self.clock.sentence)
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         found.update(self.trials.report())
+        found["bundles"] = {"age_recipient": self.recipient, "last": self.bundles.receipt or None}
         if self.pair:
             found["pair"] = self.pair.report()
             found["role"] = found["pair"]["role"]
@@ -302,6 +313,16 @@ class Supervisor:
         elif self.step and not self.step.present:
             answer["warnings"].append(f"{self.step.name} is not heard; it catches up when it is back")
         return answer
+
+    async def _bundle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A bundle, whoever brought it: only its signatures count."""
+        box = self.paths.box_name() or (self.keeper.desired.box if self.keeper.desired else "")
+        if request.get("judge"):
+            return await self.bundles.judge(_content(request), box)
+        return {**await self.bundles.apply(_content(request), box), **self.trials.report()}
+
+    async def _begin_bundle(self, content: bytes, origin: str) -> Plan | None:
+        return await self.trials.begin(content, origin, BUNDLE_SECONDS, auto=True)
 
     async def _take(self, desired: Desired) -> Plan:
         """Runs a configuration and follows it from now on. Raises ApplyFailed; then the one before runs."""
@@ -343,6 +364,11 @@ class Supervisor:
         if confirmed and desired and confirmed.digest == desired.digest:
             with contextlib.suppress(Refused):
                 keep(self.paths.compiled, confirmed.content, self.paths.box_name(), desired)
+            # A trial that was rolled back ends here too, and says nothing about whom to trust.
+            new, self.newest = confirmed.number > self.newest, confirmed.number
+            if new and not confirmed.origin.startswith(ORIGIN):
+                with contextlib.suppress(Refused):
+                    self.bundles.applied_by_hand(desired)
             if self.pair:
                 self.pair.configured(desired, confirmed.number)
 

@@ -21,6 +21,7 @@ from appliance.core.pair.names import PAIR_DEVICE, PROTOCOL_PORT
 from appliance.core.problems import ConfigurationError
 from appliance.core.state import Desired, Pair
 from appliance.core.takeover.hello import Hello
+from appliance.supervisor.bundles import Bundles
 from appliance.supervisor.keeper import ApplyFailed
 from appliance.supervisor.trials import PARTNER_GRACE_SECONDS, Trials, boot_id
 
@@ -34,11 +35,14 @@ CATCH_UP_SECONDS = 90.0
 class Step:
     """This box's side. `heard` gives the partner's last hello while it lives, None otherwise."""
 
-    def __init__(self, pair: Pair, trials: Trials, keys: Keys, heard: Callable[[], Hello | None]) -> None:
+    def __init__(
+        self, pair: Pair, trials: Trials, keys: Keys, bundles: Bundles, heard: Callable[[], Hello | None]
+    ) -> None:
         self.pair = pair
         self.name = pair.partner
         self.trials = trials
         self.keys = keys
+        self.bundles = bundles
         self.heard = heard
         self.server = pair_stream.PairServer(pair.own, pair.partner_address, PROTOCOL_PORT, self._answer)
         self.catching_up: asyncio.Task[None] | None = None
@@ -98,6 +102,7 @@ class Step:
         return {
             "keys": self.keys.private_texts(tunnel.key for tunnel in moving),
             "secrets": self.keys.secret_texts(secrets),
+            "trusted": self.bundles.shared(),
         }
 
     # -- the partner asks ---------------------------------------------------------------------------------------------
@@ -144,6 +149,7 @@ class Step:
         keys = {str(name): str(text) for name, text in answer["keys"].items() if name != PAIR_DEVICE}
         self.keys.take_private(keys)
         self.keys.take_secrets({str(name): str(text) for name, text in answer["secrets"].items()})
+        self.bundles.take(str(answer.get("trusted", "")))
         return replace(generation, boot=boot_id())
 
     # -- catching up --------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from appliance.core.lint import (
     overlaps,
     repeats,
     rules,
+    trust,
     tunnels,
 )
 from appliance.core.lint.site import Site
@@ -37,6 +38,7 @@ LINTERS = (
     rules.lint,
     coverage.lint,
     forwards.lint,
+    trust.lint,
 )
 
 

@@ -1,0 +1,216 @@
+"""A signed bundle, from a laptop's keys to the box that believes it; and what the box says to those that lie.
+
+The drawing stands in tests/labs/office.py. The laptop of the administrator is the machine that the lab runs on: all but
+`apply` needs no box, no root and no network.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import Box, Lab, Probe, genpsk, wait_for
+from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office, in_order, status
+from tests.labs.wiring import configure
+
+BOB = "      bob:\n        public_key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n        address: 10.20.0.11\n"
+
+
+def appliance(folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """The administrator's laptop."""
+    return subprocess.run(
+        [sys.executable, "-m", "appliance.cli", *words], cwd=folder, capture_output=True, text=True, check=check
+    )
+
+
+class Administration:
+    """Two administrators, who must both sign, and the office that they look after."""
+
+    def __init__(self, office: Office, folder: Path) -> None:
+        self.office = office
+        self.folder = folder
+        self.serial = 0
+        (folder / "words").write_text("correct horse battery staple\n")
+        appliance(folder, "bundle", "keygen", "anna", "--passphrase-file", "words")
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ben", "-C", "ben@laptop"], cwd=folder, check=True
+        )
+        lines = {name: (folder / f"{name}.pub").read_text().strip() for name in ("anna", "ben")}
+        self.trust = "trust:\n  threshold: 2\n  keys:\n" + "".join(f"    {n}: {k}\n" for n, k in lines.items())
+        self.text = office.yaml("zurich") + self.trust
+
+    @property
+    def box(self) -> Box:
+        return self.office.zurich
+
+    def bundle(self, text: str, *more: str, signers: tuple[str, ...] = ("anna", "ben"), serial: int = 0) -> bytes:
+        self.serial += 1
+        (self.folder / "appliance.yaml").write_text(text)
+        words = ("create", "appliance.yaml", "-o", "it.bundle", "--serial", str(serial or self.serial), *more)
+        appliance(self.folder, "bundle", *words)
+        for name in signers:
+            key = f"{name}.key" if name == "anna" else name
+            appliance(self.folder, "bundle", "sign", "it.bundle", "--key", key, "--passphrase-file", "words")
+        return (self.folder / "it.bundle").read_bytes()
+
+    def apply(self, content: bytes) -> subprocess.CompletedProcess[str]:
+        self.box.put("/tmp/it.bundle", content.decode("latin-1"))
+        return self.box.run("appliance", "bundle", "apply", "/tmp/it.bundle", check=False, timeout=120)
+
+    def receipt(self) -> dict[str, Any]:
+        return dict(json.loads(self.box.run("appliance", "bundle", "show", "--json").stdout))
+
+
+@pytest.fixture(scope="module")
+def administration(shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Administration:
+    office = Office(shared_lab).build().go_online()
+    office.branch_host.ping(OFFICE_HOST, timeout=15)
+    office.laptop.ping(OFFICE_HOST, timeout=15)
+    return Administration(office, tmp_path_factory.mktemp("laptop"))
+
+
+def test_a_box_that_trusts_nobody_takes_no_bundle(administration: Administration) -> None:
+    done = administration.apply(administration.bundle(administration.text))
+    assert done.returncode == 1
+    assert done.stderr.startswith("appliance: this box trusts nobody's signature: write `trust:`")
+    configure(administration.box, administration.text)
+
+
+def test_from_two_laptops_to_the_box(administration: Administration) -> None:
+    """Made, signed by two with a PEM and an OpenSSH key, verified on the laptop, believed, proven, receipted."""
+    office, box = administration.office, administration.box
+    content = administration.bundle(administration.text.replace("      geneva:", BOB + "      geneva:", 1))
+    said = appliance(administration.folder, "bundle", "verify", "it.bundle", "--trust", "appliance.yaml").stdout
+    assert "zurich would believe it" in said and "anna, ben" in said
+    shown = appliance(administration.folder, "bundle", "show", "it.bundle").stdout
+    assert "not verified" in shown and "site: zurich" in shown
+    before = status(box)["generation"]
+    with Probe(office.branch_host, office.host, OFFICE_HOST, 0.005) as probe:
+        probe.flowing(packets=50)
+        done = administration.apply(content)
+        probe.flowing(packets=50)
+    assert done.returncode == 0, done.stderr
+    assert probe.report.lost == (), str(probe.report)
+    now = status(box)
+    assert now["generation"] == before + 1
+    assert [peer["name"] for peer in now["tunnels"][0]["peers"]] == ["office.alice", "office.bob", "office.geneva"]
+    receipt = administration.receipt()
+    assert (receipt["outcome"], receipt["serial"], receipt["box"]) == ("applied", str(administration.serial), "zurich")
+    assert now["bundles"]["last"]["outcome"] == "applied"
+    history = box.run("appliance", "history").stdout
+    assert f"bundle {administration.serial} " in history and "signed by anna, ben" in history
+
+
+def test_what_lies_is_refused_and_changes_nothing(administration: Administration) -> None:
+    office, box = administration.office, administration.box
+    running = status(box)["configuration"]
+    good = administration.bundle(administration.text)
+    once = administration.bundle(administration.text, signers=("anna",))
+    old = administration.bundle(administration.text, serial=1)
+    refused = {
+        "TooFewSignatures": once,
+        "OldSerial": old,
+        "WrongSignature": good.replace(b"192.168.10.1/24", b"192.168.99.1/24"),
+        "NotABundle": good + b"# more\n",
+        "NotText": good.replace(b"\n", b"\r\n"),
+        "TooLarge": b"0" * (7 << 19) * 2,
+    }
+    with Probe(office.branch_host, office.host, OFFICE_HOST, 0.005) as probe:
+        probe.flowing(packets=20)
+        for name, content in refused.items():
+            done = administration.apply(content)
+            assert done.returncode == 1, name
+            assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, done.stderr
+            if name != "TooLarge":
+                assert administration.receipt()["refusal"] == name, done.stderr
+        probe.flowing(packets=20)
+    assert probe.report.lost == (), str(probe.report)
+    assert status(box)["configuration"] == running
+    assert administration.apply(good).returncode == 0
+    again = administration.apply(good)
+    assert again.returncode == 1 and "it runs already, as generation" in again.stderr
+
+
+def test_a_secret_arrives_sealed(administration: Administration) -> None:
+    """A colleague's new preshared key travels in the open, and nobody but the box can read it."""
+    office, box = administration.office, administration.box
+    psk = genpsk()
+    (administration.folder / "psk").write_text(psk + "\n")
+    recipient = status(box)["bundles"]["age_recipient"]
+    text = administration.text.replace("{secret: psk-alice}", "{secret: psk-alice-2}")
+    missing = administration.apply(administration.bundle(text))
+    assert "the secret psk-alice-2 is neither on this box nor in the bundle" in missing.stderr
+    sealed = ("--secret", "psk-alice-2=psk", "--recipient", f"zurich={recipient}")
+    content = administration.bundle(text, *sealed)
+    assert psk.encode() not in content and psk[:20].encode() not in content
+    assert office.laptop_tunnel
+    office.laptop.put("/tmp/psk", psk)
+    change = f"wg set {office.laptop_tunnel.ifname} peer {office.keys['zurich'].public} preshared-key /tmp/psk"
+    began = time.monotonic()
+    box.put("/tmp/it.bundle", content.decode())
+    applying = box.popen(["appliance", "bundle", "apply", "/tmp/it.bundle"])
+    there = "test -e /data/appliance/secrets/psk-alice-2 && echo yes || true"
+    wait_for(lambda: box.sh(there) == "yes", 20, "the secret is on the box")
+    office.laptop.sh(change)
+    assert applying.wait(60) == 0
+    print(f"a new preshared key by bundle: {time.monotonic() - began:.1f} s")
+    office.laptop.ping(OFFICE_HOST, timeout=15)
+    assert box.sh("stat -c '%U %a' /data/appliance/secrets/psk-alice-2") == "root 600"
+    assert psk not in box.journal()
+    changed = ("--secret", "psk-alice=psk", "--recipient", f"zurich={recipient}")
+    done = administration.apply(administration.bundle(text, *changed))
+    assert "the secret psk-alice has another value on this box" in done.stderr
+    stranger = ("--secret", "psk-new=psk", "--recipient", f"zurich={_stranger()}")
+    done = administration.apply(administration.bundle(text, *stranger))
+    assert administration.receipt()["refusal"] == "SecretsUnreadable", done.stderr
+
+
+def _stranger() -> str:
+    identity = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["age-keygen", "-y"], input=identity, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_bundle_that_breaks_something_goes_back_by_itself(administration: Administration) -> None:
+    """The branch's key mistyped: believed, tried, not proven; gone again, and the receipt names what was missed."""
+    office, box = administration.office, administration.box
+    before = status(box)
+    wrong = administration.text.replace(office.keys["geneva"].public, "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
+    done = administration.apply(administration.bundle(wrong.replace("{secret: psk-alice}", "{secret: psk-alice-2}")))
+    assert done.returncode == 1
+    assert "office.geneva" in done.stderr, done.stderr
+    receipt = administration.receipt()
+    assert receipt["outcome"] == "rolled back" and "office.geneva" in receipt["why"]
+    assert status(box)["configuration"] == before["configuration"]
+    office.branch_host.ping(OFFICE_HOST, timeout=30)
+
+
+def test_power_cut_while_a_bundle_is_tried(administration: Administration) -> None:
+    """The last confirmed configuration runs, the receipt says why, and the serial is not forgotten."""
+    box = administration.box
+    office = administration.office
+    before = status(box)["configuration"]
+    wrong = administration.text.replace(office.keys["geneva"].public, "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
+    content = administration.bundle(wrong.replace("{secret: psk-alice}", "{secret: psk-alice-2}"))
+    box.put("/tmp/it.bundle", content.decode())
+    box.popen(["appliance", "bundle", "apply", "/tmp/it.bundle"])
+    wait_for(lambda: status(box).get("trial"), 20, "it is tried")
+    box.power_cut()
+    box.boot()
+    in_order(box, 10)
+    assert status(box)["configuration"] == before
+    receipt = administration.receipt()
+    assert (receipt["outcome"], receipt["serial"]) == ("rolled back", str(administration.serial))
+    assert "stopped while it was being tried" in receipt["why"]
+    assert (
+        administration.apply(administration.bundle(administration.text, serial=administration.serial - 1)).returncode
+        == 1
+    )
+    office.branch_host.ping(OFFICE_HOST, timeout=30)
+    office.host.ping(BRANCH_HOST, timeout=30)
