@@ -12,6 +12,7 @@ SECONDS = 15.0
 VRRP_UNIT = "appliance-vrrp.service"
 CONNTRACKD_UNIT = "appliance-conntrackd.service"
 TRIAL_UNIT = "appliance-trial"
+FETCH_UNIT = "appliance-bundle-fetch.service"
 
 
 def _run(*command: str) -> str:
@@ -45,6 +46,11 @@ def restart_engine(device: str) -> None:
 
 def start(unit: str) -> None:
     _run("systemctl", "start", unit)
+
+
+def start_later(unit: str) -> None:
+    """Asks for it and does not wait."""
+    _run("systemctl", "start", "--no-block", unit)
 
 
 def stop(unit: str) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from appliance.cli import bundle_show
 from appliance.cli.client import ask, file_request, stop_on_problems
 from appliance.cli.failure import Failure
+from appliance.core.bundle.envelope import MAXIMUM_BYTES
 from appliance.core.problems import ConfigurationError
 
 DAYS = 30.0
@@ -69,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply = whats.add_parser("apply", help="on the box: tries it, and keeps it on full proof")
     apply.add_argument("file", type=Path, metavar="BUNDLE")
 
+    whats.add_parser("fetch", help="on the box: looks at the address of `bundles:` now; a timer does the same")
+
 
 def _passphrase(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -91,6 +94,10 @@ def run(options: argparse.Namespace) -> int:
             return _verify(options)
         case "show":
             return bundle_show.run(options)
+        case "fetch":
+            from appliance.cli.bundle_fetch import fetch
+
+            return fetch(options)
         case _:
             return _apply(options)
 
@@ -271,8 +278,10 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def read(path: Path) -> bytes:
+    """No more than a little over what a bundle may have: a stick may hold a heap of zeros."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAXIMUM_BYTES + 1)
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}") from None
 

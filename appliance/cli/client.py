@@ -14,6 +14,16 @@ from appliance.cli.failure import Failure
 from appliance.shell.paths import Paths
 
 SECONDS = 120.0
+
+
+class Refusal(Failure):
+    """The supervisor said no; `name` is the class of a bundle's refusal, "" for other reasons."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 SOCKET_BYTES = 5 << 20
 """The control socket takes lines of 8 MB; what is longer than a configuration may be gets its answer here."""
 
@@ -53,7 +63,7 @@ def ask(options: argparse.Namespace, request: dict[str, Any], seconds: float = S
         except (TimeoutError, ConnectionError, ValueError):
             raise Failure("the supervisor did not answer; see `journalctl -u appliance`") from None
     if "error" in answer:
-        raise Failure(answer["error"])
+        raise Refusal(answer["error"], answer.get("refusal", ""))
     return dict(answer)
 
 

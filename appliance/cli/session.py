@@ -24,7 +24,10 @@ class _Process:
 
 def caller() -> str:
     """The person's login name, also where sudo stands between."""
-    return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    try:
+        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
 
 
 def opened() -> float:

@@ -138,6 +138,9 @@ def _bundles(bundles: dict[str, Any] | None) -> list[str]:
         colour = {"applied": "green"}.get(last["outcome"], "yellow")
         serial = f" {last['serial']}" if last["serial"] != "0" else ""
         lines.append(f"last bundle{serial}: [{colour}]{last['outcome']}[/] at {last['at']}{why}")
+    if (fetch := bundles["fetch"]) and (said := fetch["last"]):
+        trouble = "" if said["good"] else "[yellow]not now:[/] "
+        lines.append(f"bundles are fetched; {_clock(said['at'])}: {trouble}{said['text']}")
     if bundles["age_recipient"]:
         lines.append(f"secrets for this box are sealed to {bundles['age_recipient']}")
     return lines

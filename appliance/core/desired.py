@@ -30,6 +30,7 @@ from appliance.core.state import (
     DesiredLink,
     DesiredPeer,
     DesiredTunnel,
+    Fetch,
     Route,
     Rule,
     Ruleset,
@@ -99,6 +100,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         grants=granted(Site(config, name, line)),
         doors=doors(Site(config, name, line)),
         pair=pair,
+        fetch=Fetch(config.bundles.url, config.bundles.every) if config.bundles else None,
         trust=Trust(config.trust.threshold, dict(config.trust.keys)) if config.trust else None,
     )
 

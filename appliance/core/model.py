@@ -20,12 +20,14 @@ from appliance.core.values import (
     AdvertSeconds,
     Device,
     HostAddress,
+    HttpsUrl,
     InterfaceAddress,
     Mtu,
     Name,
     Network,
     OnePort,
     PeerEndpoint,
+    Period,
     PortNumber,
     PortRange,
     PublicKey,
@@ -202,6 +204,11 @@ class Trust(Model):
     keys: dict[Name, SigningKey] = Field(description="Who may sign, by name: each an OpenSSH ed25519 public key.")
 
 
+class Bundles(Model):
+    url: HttpsUrl = Field(description="Where the site's signed bundle lies; any web server that gives it out will do.")
+    every: Period = Field(default=900.0, description="How often it is looked for: 15m.")
+
+
 class Config(Model):
     """The whole office gateway in one file, both boxes included."""
 
@@ -213,6 +220,8 @@ class Config(Model):
     tunnels: dict[TunnelName, Tunnel] = Field(default={}, description="WireGuard interfaces, by name.")
     firewall: Firewall = Field(default=Firewall(), description="What may pass from where to where.")
     trust: Trust | None = Field(default=None, description="Whose signed bundles this site takes; absent: nobody's.")
+
+    bundles: Bundles | None = Field(default=None, description="Where signed bundles are fetched from, by themselves.")
 
     def announces(self, interface: Interface) -> bool:
         """A LAN's IPv6 prefix is announced to its hosts; in a pair the virtual address will do so, not both boxes."""

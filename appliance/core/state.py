@@ -211,6 +211,14 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Where signed bundles are looked for, and every how many seconds."""
+
+    url: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that one box should be."""
 
@@ -230,6 +238,7 @@ class Desired:
     pair: Pair | None = None
     notes: tuple[str, ...] = ()
     trust: Trust | None = None
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ NAME = r"[a-z][a-z0-9-]*"
 _NAME = re.compile(NAME + r"\Z")
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?\Z")
+_HTTPS = re.compile(r"https://[A-Za-z0-9.\-\[\]:]{1,253}/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{1,500}\Z")
+_PERIOD = re.compile(r"([0-9]{1,5})([smh])\Z")
 _SSH_ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0 "
 """An ed25519 public key on the wire: two strings, each behind its length (RFC 8709, section 4)."""
 _PORTS = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
@@ -293,6 +295,23 @@ def hundredths(low: float, high: float, what: str) -> Callable[[Any], float]:
     return check
 
 
+def _https_url(value: Any) -> str:
+    text = _text(value, "an address that begins with https://")
+    if not _HTTPS.match(text):
+        instead = text.replace("http://", "https://", 1) if text.startswith("http://") else "https://HOST/PATH"
+        raise bad(f"{shown(text)} is not an address to fetch from; write one such as {shown(instead)}")
+    return text
+
+
+def _period(value: Any) -> float:
+    """Seconds."""
+    found = _PERIOD.match(value) if isinstance(value, str) else None
+    seconds = int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0
+    if not 10 <= seconds <= 86400:
+        raise bad(f"{shown(value)} is no time from 10s to 24h; write 15m or 1h")
+    return float(seconds)
+
+
 def one_or_more(value: Any) -> Any:
     """`address: X` and `address: [X, Y]` are both well understood by people; the model holds lists."""
     if isinstance(value, list):
@@ -346,6 +365,8 @@ PublicKey = Annotated[
 SigningKey = Annotated[
     str, BeforeValidator(_signing_key), _schema("an OpenSSH ed25519 public key", pattern="^ssh-ed25519 [A-Za-z0-9+/=]+")
 ]
+HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema("an https:// address", pattern="^https://")]
+Period = Annotated[float, BeforeValidator(_period), _schema("seconds, minutes or hours", pattern="^[0-9]+[smh]$")]
 PeerEndpoint = Annotated[Endpoint, BeforeValidator(_endpoint), _AS_TEXT, _schema("HOST:PORT")]
 PortRange = Annotated[Ports, BeforeValidator(_ports), _AS_TEXT, _schema("tcp/PORT or udp/FIRST-LAST")]
 OnePort = Annotated[Ports, BeforeValidator(_port), _AS_TEXT, _schema("tcp/PORT or udp/PORT")]

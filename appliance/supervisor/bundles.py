@@ -36,6 +36,9 @@ WITHIN_SECONDS = 90.0
 ORIGIN = "bundle "
 """How the origin of a generation that came by a bundle begins."""
 
+KNOWN = {refusals.AlreadyApplied.__name__, refusals.TriedBefore.__name__}
+"""What became of the bundle stands in its receipt already."""
+
 type Begin = Callable[[bytes, str], Awaitable[object]]
 """Tries a configuration (bytes, origin) with full proof. Raises ApplyFailed, Refused, ConfigurationError."""
 
@@ -118,8 +121,11 @@ class Bundles:
 
     # -- one bundle ---------------------------------------------------------------------------------------------------
 
-    async def apply(self, content: bytes, box: str) -> dict[str, Any]:
-        """Believes, remembers, tries and receipts. Raises Refused or ApplyFailed with the sentence."""
+    async def apply(self, content: bytes, box: str, unattended: bool = False) -> dict[str, Any]:
+        """Believes, remembers, tries and receipts. Raises Refused or ApplyFailed with the sentence.
+
+        `unattended`: no person asked for it, so what was rolled back is not tried again and again.
+        """
         async with self.lock:
             known = self.trusted()
             try:
@@ -130,11 +136,16 @@ class Bundles:
                 if confirmed and confirmed.origin == origin:
                     reason = f"it runs already, as generation {confirmed.number}"
                     raise BundleRefused(refusals.AlreadyApplied.__name__, reason)
+                tried = (self.receipt.get("bundle"), self.receipt.get("outcome"))
+                if unattended and tried == (believed["digest"], ROLLED_BACK):
+                    reason = "it was tried before and rolled back; make another, or apply it by hand"
+                    raise BundleRefused(refusals.TriedBefore.__name__, reason)
                 # A roll-back must find the secrets that the configuration before it had.
                 self._secrets(believed["secrets"], believed["needs"])
             except BundleRefused as error:
-                name = hashlib.sha256(content).hexdigest()
-                await self._write(known, box, name, 0, REFUSED, str(error), error.refusal)
+                if error.refusal not in KNOWN:
+                    name = hashlib.sha256(content).hexdigest()
+                    await self._write(known, box, name, 0, REFUSED, str(error), error.refusal)
                 raise
             self._remember(from_json(Trusted, believed["trusted"]))
             self.keys.take_secrets(believed["secrets"])

@@ -22,6 +22,8 @@ from typing import Any
 log = logging.getLogger("appliance.control")
 
 GROUP = "appliance"
+CARRIERS = "appliance-carriers"
+"""Processes that fetch bundles from strangers; they may hand one over, and no more."""
 MAXIMUM_BYTES = 8 << 20
 SECONDS = 30.0
 
@@ -50,12 +52,13 @@ class ControlSocket:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if not _may_speak(writer.get_extra_info("socket")):
-                reply: dict[str, Any] = {"error": f"only root and the group {GROUP} may do this; put sudo before it"}
-            else:
+            reply: dict[str, Any] = {"error": f"only root and the group {GROUP} may do this; put sudo before it"}
+            verbs = _verbs(writer.get_extra_info("socket"))
+            if verbs is None or verbs:
                 async with asyncio.timeout(SECONDS):
-                    line = await reader.readline()
-                reply = await self.answer(json.loads(line))
+                    request = json.loads(await reader.readline())
+                if verbs is None or request.get("verb") in verbs:
+                    reply = await self.answer(request)
         except (ValueError, TimeoutError):
             reply = {"error": "the request was not understood; are command and supervisor of the same version?"}
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -69,13 +72,17 @@ class ControlSocket:
         writer.close()
 
 
-def _may_speak(connection: socket.socket) -> bool:
+def _verbs(connection: socket.socket) -> frozenset[str] | None:
+    """What the other end may ask for; None is everything."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, user, group = struct.unpack("3i", credentials)
     if user == 0:
-        return True
-    try:
+        return None
+    with contextlib.suppress(KeyError):
+        if group == grp.getgrnam(CARRIERS).gr_gid:
+            return frozenset({"bundle"})
+    with contextlib.suppress(KeyError):
         wanted = grp.getgrnam(GROUP)
-        return group == wanted.gr_gid or pwd.getpwuid(user).pw_name in wanted.gr_mem
-    except KeyError:
-        return False
+        if group == wanted.gr_gid or pwd.getpwuid(user).pw_name in wanted.gr_mem:
+            return None
+    return frozenset()

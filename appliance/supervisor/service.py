@@ -24,11 +24,12 @@ from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, Role
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
-from appliance.supervisor.bundles import ORIGIN, Bundles
+from appliance.supervisor.bundles import ORIGIN, BundleRefused, Bundles
 from appliance.supervisor.bundles import WITHIN_SECONDS as BUNDLE_SECONDS
 from appliance.supervisor.compiler import compile_file, keep, kept
 from appliance.supervisor.control import ControlSocket
 from appliance.supervisor.endpoints import Endpoints
+from appliance.supervisor.fetching import Fetching
 from appliance.supervisor.keeper import ApplyFailed, Keeper
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.report import report
@@ -66,6 +67,7 @@ class Supervisor:
         self.clock = LoneClock(paths)
         self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
         self.bundles = Bundles(paths, self.machine.keys, self._begin_bundle, lambda: self.trials.confirmed)
+        self.fetching = Fetching(lambda: self.pair is None or not self.keeper.role.muted)
         self.recipient = ""
         self.newest = 0
         """The last confirmed generation whose trust was looked at."""
@@ -177,6 +179,7 @@ class Supervisor:
     def _use(self, desired: Desired | None) -> None:
         """The wish of the configuration that runs; and in a pair that knows its partner, a role."""
         self.keeper.desired = desired
+        self.fetching.follow(desired)
         if desired:
             self.endpoints.follow(desired)
         if not self._has_partner():
@@ -273,6 +276,8 @@ class Supervisor:
                     return {"error": f"the supervisor does not know {other!r}"}
         except ConfigurationError as error:
             return {"problems": [to_json(problem) for problem in error.problems]}
+        except BundleRefused as error:
+            return {"error": str(error), "refusal": error.refusal}
         except (ApplyFailed, Refused) as error:
             return {"error": str(error)}
 
@@ -283,14 +288,19 @@ class Supervisor:
         notes = [*self.keeper.failures, *self.refused, *self.trials.notes]
         if not self.loaded.is_set():
             notes.append("the supervisor is starting")
-        notes += [note for note in (self.step.note if self.step else "", self.bundles.note) if note]
+        others = (self.step.note if self.step else "", self.bundles.note, self.fetching.note)
+        notes += [note for note in others if note]
         if desired and desired.pair and not self.pair:
             notes.append(NOT_PAIRED)
         if not self.pair and self.clock.sentence:
             notes.append(self.clock.sentence)
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         found.update(self.trials.report())
-        found["bundles"] = {"age_recipient": self.recipient, "last": self.bundles.receipt or None}
+        found["bundles"] = {
+            "age_recipient": self.recipient,
+            "last": self.bundles.receipt or None,
+            "fetch": self.fetching.report(),
+        }
         if self.pair:
             found["pair"] = self.pair.report()
             found["role"] = found["pair"]["role"]
@@ -316,10 +326,16 @@ class Supervisor:
 
     async def _bundle(self, request: dict[str, Any]) -> dict[str, Any]:
         """A bundle, whoever brought it: only its signatures count."""
+        if request.get("address"):
+            return {"fetch": self.fetching.report()}
+        if "fetched" in request:
+            self.fetching.told(bool(request.get("good")), str(request["fetched"]))
+            return {}
         box = self.paths.box_name() or (self.keeper.desired.box if self.keeper.desired else "")
         if request.get("judge"):
             return await self.bundles.judge(_content(request), box)
-        return {**await self.bundles.apply(_content(request), box), **self.trials.report()}
+        done = await self.bundles.apply(_content(request), box, unattended=bool(request.get("unattended")))
+        return {**done, **self.trials.report()}
 
     async def _begin_bundle(self, content: bytes, origin: str) -> Plan | None:
         return await self.trials.begin(content, origin, BUNDLE_SECONDS, auto=True)

@@ -160,7 +160,8 @@ class Office:
         """What the internet's name server says; replaces what it said before, without a time to live."""
         self.internet.sh("! test -e /run/dns.pid || kill $(cat /run/dns.pid) || true", check=False)
         wait_for(lambda: ":53 " not in self.internet.sh("ss -Hlun"), 5, "the name server before is gone")
-        records = [f"--address=/{name}/{address}" for name, address in hosts.items()]
+        # It knows all of example.net, so that what a name does not have is an empty answer, not a refusal.
+        records = ["--local=/example.net/", *(f"--address=/{name}/{address}" for name, address in hosts.items())]
         self.internet.run("dnsmasq", "--no-resolv", "--no-hosts", "--local-ttl=1", "--pid-file=/run/dns.pid", *records)
 
     def yaml(self, box: str, text: str | None = None) -> str:

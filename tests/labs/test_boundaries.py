@@ -19,6 +19,7 @@ UNITS = (
     "appliance-engine@wg-office.service",
     "appliance-firewall.service",
     "appliance-clock@1.service",
+    "appliance-bundle-fetch.service",
 )
 
 DNS_QUESTION = """

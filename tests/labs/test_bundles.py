@@ -7,9 +7,12 @@ The drawing stands in tests/labs/office.py. The laptop of the administrator is t
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +217,114 @@ def test_power_cut_while_a_bundle_is_tried(administration: Administration) -> No
     )
     office.branch_host.ping(OFFICE_HOST, timeout=30)
     office.host.ping(BRANCH_HOST, timeout=30)
+
+
+# -- fetched from a web server ----------------------------------------------------------------------------------------
+
+
+class Web:
+    """A web server in the internet, with a certificate that the box's roots vouch for."""
+
+    def __init__(self, administration: Administration) -> None:
+        office = administration.office
+        self.node = office.internet
+        office.names({"geneva.example.net": "198.51.100.2", "sites.example.net": "203.0.113.1"})
+        self.folder = Path(tempfile.mkdtemp(prefix="web-"))
+        name = "-subj /CN=sites.example.net -addext subjectAltName=DNS:sites.example.net"
+        keys = f"-keyout {self.folder}/key -out {self.folder}/certificate"
+        self.node.sh(f"openssl req -x509 -newkey ed25519 -nodes -days 30 {name} {keys} 2>&1")
+        box = administration.box
+        box.put("/usr/local/share/ca-certificates/lab.crt", (self.folder / "certificate").read_text())
+        box.run("update-ca-certificates")
+        self.give(b"nothing yet\n")
+        program = Path(__file__).parents[1] / "lab/programs/web.py"
+        words = [
+            sys.executable,
+            str(program),
+            "443",
+            f"{self.folder}/certificate",
+            f"{self.folder}/key",
+            str(self.folder),
+        ]
+        self.log = (self.folder / "log").open("wb")
+        self.server = self.node.popen(words, stdout=self.log)
+        wait_for(lambda: ":443 " in self.node.sh("ss -Hltn"), 10, "the web server listens")
+
+    def give(self, content: bytes, mode: str = "good") -> None:
+        (self.folder / "body").write_bytes(content)
+        (self.folder / "mode").write_text(mode)
+
+    def answered(self) -> list[str]:
+        return (self.folder / "log").read_text().split()
+
+    def stop(self) -> None:
+        self.node.sh("fuser -k -n tcp 443 || true")
+        wait_for(lambda: ":443 " not in self.node.sh("ss -Hltn"), 10, "the web server is gone")
+        self.server.wait(10)
+
+    def close(self) -> None:
+        self.stop()
+        self.log.close()
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture
+def web(administration: Administration) -> Iterator[Web]:
+    web = Web(administration)
+    yield web
+    web.close()
+
+
+def fetched(box: Box) -> dict[str, Any]:
+    return dict((status(box)["bundles"].get("fetch") or {}).get("last") or {})
+
+
+def test_fetched_by_itself(administration: Administration, web: Web) -> None:
+    """The configuration names an address; what lies there is fetched, believed and applied without a hand."""
+    box, office = administration.box, administration.office
+    address = "bundles: {url: https://sites.example.net/zurich.bundle, every: 10s}\n"
+    text = administration.text.replace("{secret: psk-alice}", "{secret: psk-alice-2}") + address
+    configure(box, text)
+    number = status(box)["generation"]
+    web.give(administration.bundle(text.replace("      geneva:", BOB + "      geneva:", 1)))
+    began = time.monotonic()
+    wait_for(lambda: status(box)["generation"] == number + 1, 60, "the bundle was fetched and confirmed")
+    print(f"fetched and confirmed after {time.monotonic() - began:.1f} s (asked every 10 s)")
+    wait_for(lambda: administration.receipt()["outcome"] == "applied", 10, "the receipt is written")
+    carrier = "systemd-run --quiet --pipe --wait -p DynamicUser=yes -p Group=appliance-carriers "
+    carrier += "-p SupplementaryGroups=appliance "
+    for words in ("status", "rollback 1", "confirm"):
+        refused = box.run("sh", "-c", carrier + f"appliance {words}", check=False)
+        assert refused.returncode == 1 and "only root and the group appliance" in refused.stderr, words
+    before = len(web.answered())
+    wait_for(lambda: web.answered()[before:].count("304") >= 2, 60, "it asks with the tag, and there is nothing new")
+    assert web.answered()[before:].count("200") == 0
+    receipt = administration.receipt()
+
+    good = (web.folder / "body").read_bytes()
+    said = {
+        "error": "error: 500",
+        "portal": "gives no bundle: line 1",
+        "short": "unexpected eof",
+        "cut": "gives no bundle",
+        "endless": "xceeded",
+        "plain": 'Protocol "http" disabled',
+    }
+    with Probe(office.branch_host, office.host, OFFICE_HOST, 0.005) as probe:
+        probe.flowing(packets=20)
+        for mode, words in said.items():
+            web.give(good + b"# another tag\n", mode)
+            done = box.run("appliance", "bundle", "fetch", check=False, timeout=60)
+            assert done.returncode == 1, mode
+            assert words in done.stderr, (mode, done.stderr)
+            assert done.stderr.count("\n") == 1, done.stderr
+        probe.flowing(packets=20)
+    assert probe.report.lost == (), str(probe.report)
+    web.stop()
+    done = box.run("appliance", "bundle", "fetch", check=False, timeout=60)
+    assert done.returncode == 1 and "onnect" in done.stderr
+    now = status(box)
+    assert now["generation"] == number + 1
+    assert not any("fetched" in note for note in now["warnings"]), "an hour offline is normal"
+    assert administration.receipt() == receipt
+    assert not fetched(box)["good"]

@@ -76,6 +76,10 @@ class AlreadyApplied(Refusal):
     """This very bundle is what runs."""
 
 
+class TriedBefore(Refusal):
+    """This very bundle was rolled back; only a person has it tried again."""
+
+
 class Expired(Refusal):
     """Its time is over, by the box's clock or by what the box knows the time to be at least."""
 

@@ -12,6 +12,8 @@ from appliance.core.values import fingerprint
 def lint(site: Site) -> Iterator[Problem]:
     trust = site.config.trust
     if trust is None:
+        if site.config.bundles:
+            yield Problem(("bundles",), "nobody's signature is trusted here; write `trust:` beside it")
         return
     if len(trust.keys) < trust.threshold:
         has = f"only {len(trust.keys)} key{'s' if len(trust.keys) > 1 else ''}" if trust.keys else "no keys"

@@ -342,6 +342,13 @@ def test_a_box_that_trusts_nobody() -> None:
 
 def test_every_refusal_is_met() -> None:
     """But for those that the supervisor raises, with the box's secrets and generations at hand (tests/labs)."""
-    on_the_box = {r.NobodyTrusted, r.AlreadyApplied, r.SecretsUnreadable, r.SecretChanged, r.SecretMissing}
+    on_the_box = {
+        r.NobodyTrusted,
+        r.AlreadyApplied,
+        r.TriedBefore,
+        r.SecretsUnreadable,
+        r.SecretChanged,
+        r.SecretMissing,
+    }
     met = {refusal for refusal, _ in ATTACKS.values()}
     assert met | on_the_box == set(r.Refusal.__subclasses__())
