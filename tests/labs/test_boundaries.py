@@ -20,6 +20,7 @@ UNITS = (
     "appliance-firewall.service",
     "appliance-clock@1.service",
     "appliance-bundle-fetch.service",
+    "appliance-bundle-stick@sda1.service",
 )
 
 DNS_QUESTION = """
@@ -134,6 +135,8 @@ def test_nobody_but_root_and_the_group_speaks_to_the_supervisor(office: Office) 
 def test_systemd_finds_nothing_wrong_with_our_units(office: Office) -> None:
     done = office.zurich.run("systemd-analyze", "verify", "--man=no", *UNITS, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = office.zurich.run("udevadm", "verify", "/usr/lib/udev/rules.d/90-appliance-bundle.rules", check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("unit", UNITS)

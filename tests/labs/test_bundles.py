@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,47 +20,23 @@ import pytest
 
 from tests.lab import Box, Lab, Probe, genpsk, wait_for
 from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office, in_order, status
+from tests.labs.signers import Signers, appliance
 from tests.labs.wiring import configure
 
 BOB = "      bob:\n        public_key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n        address: 10.20.0.11\n"
 
 
-def appliance(folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """The administrator's laptop."""
-    return subprocess.run(
-        [sys.executable, "-m", "appliance.cli", *words], cwd=folder, capture_output=True, text=True, check=check
-    )
-
-
-class Administration:
-    """Two administrators, who must both sign, and the office that they look after."""
+class Administration(Signers):
+    """Anna and Ben, and the office that they look after."""
 
     def __init__(self, office: Office, folder: Path) -> None:
+        super().__init__(folder)
         self.office = office
-        self.folder = folder
-        self.serial = 0
-        (folder / "words").write_text("correct horse battery staple\n")
-        appliance(folder, "bundle", "keygen", "anna", "--passphrase-file", "words")
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ben", "-C", "ben@laptop"], cwd=folder, check=True
-        )
-        lines = {name: (folder / f"{name}.pub").read_text().strip() for name in ("anna", "ben")}
-        self.trust = "trust:\n  threshold: 2\n  keys:\n" + "".join(f"    {n}: {k}\n" for n, k in lines.items())
         self.text = office.yaml("zurich") + self.trust
 
     @property
     def box(self) -> Box:
         return self.office.zurich
-
-    def bundle(self, text: str, *more: str, signers: tuple[str, ...] = ("anna", "ben"), serial: int = 0) -> bytes:
-        self.serial += 1
-        (self.folder / "appliance.yaml").write_text(text)
-        words = ("create", "appliance.yaml", "-o", "it.bundle", "--serial", str(serial or self.serial), *more)
-        appliance(self.folder, "bundle", *words)
-        for name in signers:
-            key = f"{name}.key" if name == "anna" else name
-            appliance(self.folder, "bundle", "sign", "it.bundle", "--key", key, "--passphrase-file", "words")
-        return (self.folder / "it.bundle").read_bytes()
 
     def apply(self, content: bytes) -> subprocess.CompletedProcess[str]:
         self.box.put("/tmp/it.bundle", content.decode("latin-1"))
@@ -328,3 +304,52 @@ def test_fetched_by_itself(administration: Administration, web: Web) -> None:
     assert not any("fetched" in note for note in now["warnings"]), "an hour offline is normal"
     assert administration.receipt() == receipt
     assert not fetched(box)["good"]
+
+
+# -- a stick ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stick(administration: Administration, tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], str]]:
+    """Makes a file system with these files in it a block device of the box; returns its name below /dev.
+
+    This kernel has no FAT, so it is ext4, and udev, which a container has not, is played by whoever starts the unit.
+    """
+    used: list[str] = []
+
+    def plug(files: dict[str, bytes]) -> str:
+        image, tree = tmp_path / f"{len(used)}.img", tmp_path / f"{len(used)}.d"
+        tree.mkdir()
+        for name, content in files.items():
+            (tree / name).write_bytes(content)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", str(tree), str(image), "32M"], check=True)
+        loop = subprocess.run(["losetup", "--find", "--show", str(image)], capture_output=True, text=True, check=True)
+        device = loop.stdout.strip()
+        used.append(device)
+        number = device.removeprefix("/dev/loop")
+        administration.box.run("mknod", f"/dev/stick{number}", "b", "7", number)
+        return f"stick{number}"
+
+    yield plug
+    for device in used:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def test_a_stick_that_is_plugged_in(administration: Administration, stick: Callable[[dict[str, bytes]], str]) -> None:
+    box = administration.box
+    text = administration.text.replace("{secret: psk-alice}", "{secret: psk-alice-2}")
+    number = status(box)["generation"]
+    name = stick({"appliance-bundle.yaml": administration.bundle(text.replace("ports", "ports") + "# by stick\n")})
+    box.run("systemctl", "start", f"appliance-bundle-stick@{name}.service", timeout=90)
+    assert status(box)["generation"] == number + 1
+    assert administration.receipt()["outcome"] == "applied"
+    receipt = administration.receipt()
+    empty = stick({"holiday.jpg": b"beach"})
+    box.run("systemctl", "start", f"appliance-bundle-stick@{empty}.service", timeout=90)
+    zeros = stick({"appliance-bundle.yaml": bytes(20_000_000)})
+    box.run("systemctl", "start", f"appliance-bundle-stick@{zeros}.service", check=False, timeout=90)
+    assert "a bundle is at most 5 MB" in box.journal("-u", f"appliance-bundle-stick@{zeros}.service")
+    assert administration.receipt() == receipt
+    assert status(box)["generation"] == number + 1
+    assert "stick" not in box.sh("cat /proc/mounts | grep ext4 || true")
+    assert box.sh("systemctl is-system-running || true") == "running"

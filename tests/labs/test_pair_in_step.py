@@ -6,12 +6,14 @@ The drawing stands in tests/labs/pair.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.lab import Box, Lab, Probe, wait_for
 from tests.labs.office import status
 from tests.labs.pair import HOST, LAPTOP, Duo, pair
+from tests.labs.signers import Signers
 
 RULE = "  masquerade: [wan]"
 ALLOWED = "    - {{from: office.branch, to: wan, services: [{}]}}\n" + RULE
@@ -84,6 +86,31 @@ def test_applied_on_one_it_runs_on_both(duo: Duo, where: str) -> None:
     print(shown)
     print(f"applied on {where}: {inward.report}; {outward.report}")
     assert inward.report.lost == () and outward.report.lost == ()
+
+
+def test_a_bundle_is_for_both_and_no_box_forgets_its_serial(duo: Duo, tmp_path: Path) -> None:
+    """Taken by the backup, tried on both; the master then refuses an older one that it never saw itself."""
+    signers = Signers(tmp_path)
+    apply(duo.alpha, text(duo) + signers.trust)
+    duo.alpha.run("appliance", "confirm")
+    wait_for(lambda: in_step(duo), 20, "both trust")
+    before, file = generation(duo.alpha), text(duo)
+    duo.laptop.ping(HOST, timeout=15)
+    older = signers.bundle(file)
+    newer = signers.bundle(file.replace(RULE, ALLOWED.format("smtp")))
+    with Probe(duo.laptop, duo.host, HOST) as probe:
+        probe.flowing(timeout=30, packets=100)
+        duo.bravo.put("/tmp/it.bundle", newer.decode())
+        print(duo.bravo.run("appliance", "bundle", "apply", "/tmp/it.bundle", timeout=120).stdout)
+        probe.flowing(packets=100)
+    assert probe.report.lost == (), str(probe.report)
+    wait_for(lambda: in_step(duo), 10, "the pair is in step")
+    assert generation(duo.alpha) == generation(duo.bravo) == before + 1
+    for box in (duo.alpha, duo.bravo):
+        box.put("/tmp/it.bundle", older.decode())
+        done = box.run("appliance", "bundle", "apply", "/tmp/it.bundle", check=False)
+        assert "this site has seen 2 already" in done.stderr, done.stderr
+    assert generation(duo.alpha) == before + 1
 
 
 def test_refused_by_one_it_runs_on_none(duo: Duo) -> None:
