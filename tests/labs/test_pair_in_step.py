@@ -160,7 +160,7 @@ def test_the_master_dies_during_a_trial(duo: Duo) -> None:
     """What was not confirmed is gone on both, and the office goes on."""
     before, file = generation(duo.alpha), text(duo)
     master = duo.settled()
-    apply(master, file.replace(RULE, ALLOWED.format("smtp")), "--confirm-within", "10s")
+    apply(master, file.replace(RULE, ALLOWED.format("ntp")), "--confirm-within", "10s")
     master.power_cut()
     duo.host.ping(LAPTOP, timeout=20)
     master.boot()
