@@ -15,7 +15,7 @@ from tests.lab.box import Box
 from tests.lab.capture import Capture, capture
 from tests.lab.namespace import CommandFailed, Namespace
 from tests.lab.network import Lab
-from tests.lab.node import Link, Node, Switch
+from tests.lab.node import Line, Link, Node, Switch
 from tests.lab.traffic import Probe, ProbeReport, iperf3, transfer
 from tests.lab.waiting import wait_for
 from tests.lab.wireguard import KeyPair, WgPeer, genkey, genpsk, wg_quick_peer
@@ -26,6 +26,7 @@ __all__ = [
     "CommandFailed",
     "KeyPair",
     "Lab",
+    "Line",
     "Link",
     "Namespace",
     "Node",

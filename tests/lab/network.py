@@ -6,7 +6,7 @@ from typing import Self
 from tests.lab.box import Box
 from tests.lab.log import Log
 from tests.lab.namespace import Namespace
-from tests.lab.node import Node, Switch
+from tests.lab.node import Line, Node, Switch
 
 
 class Lab:
@@ -20,6 +20,12 @@ class Lab:
         switch = Switch(name, self.log, mtu)
         self._add(switch)
         return switch
+
+    def line(self, name: str, milliseconds: float) -> Line:
+        """A cable for exactly two ends that delays each way; 0 is an ordinary switch's time."""
+        line = Line(name, self.log, milliseconds)
+        self._add(line)
+        return line
 
     def node(self, name: str) -> Node:
         node = Node(name, self.log)

@@ -86,11 +86,16 @@ class Surroundings:
         default_factory=lambda: {name: genkey() for name in ("office", "alpha", "bravo", "laptop", "branch")}
     )
     peers: list[WgPeer] = field(default_factory=list)
+    delay_ms: float = 0
+    """Each way, between the internet and branch and home: half a round trip."""
 
     def wire(self) -> None:
         lab = self.lab
         self.wan, self.lan = lab.switch("wan"), lab.switch("lan")
-        branch_wan, home_wan, home_lan = (lab.switch(name) for name in ("branch-wan", "home-wan", "home-lan"))
+        home_lan = lab.switch("home-lan")
+        branch_wan, home_wan = (
+            lab.line(name, self.delay_ms) if self.delay_ms else lab.switch(name) for name in ("branch-wan", "home-wan")
+        )
         self.internet: Node = lab.node("internet")
         self.internet.attach(self.wan, "zurich", ["203.0.113.1/24"])
         self.internet.attach(branch_wan, "branch", ["198.51.100.1/24"])

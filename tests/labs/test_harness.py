@@ -1,5 +1,6 @@
 """The lab harness itself: if these fail, no other lab means anything."""
 
+import re
 import subprocess
 from pathlib import Path
 from threading import Thread
@@ -172,3 +173,21 @@ def test_closing_leaves_nothing() -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert subprocess.run(["pgrep", "-x", "sleep"], check=False).returncode == 1
     assert not list(Path("/sys/fs/cgroup").glob("box-*"))
+
+
+def test_a_line_delays_what_it_carries(lab: Lab) -> None:
+    """Ten milliseconds each way; checksums that the sender left to its card stay right, large segments too."""
+    line = lab.line("line", 10)
+    one, two = lab.node("one"), lab.node("two")
+    one.attach(line, "eth0", ["192.0.2.1/24", "2001:db8::1/64"])
+    two.attach(line, "eth0", ["192.0.2.2/24", "2001:db8::2/64"])
+    one.ping("192.0.2.2")
+    one.ping("2001:db8::2")
+    times = sorted(float(word) for word in re.findall(r"time=([\d.]+)", one.sh("ping -n -c100 -i0.01 192.0.2.2")))
+    print(f"100 pings: median {times[50]} ms, 90 % within {times[90]} ms")
+    assert times[0] >= 20
+    with Probe(one, two, "192.0.2.2", 0.001) as probe:
+        probe.flowing(packets=1000)
+    assert probe.report.lost == (), str(probe.report)
+    print(probe.report)
+    print(f"TCP: {iperf3(one, two, '192.0.2.2', seconds=2):.0f} Mbit/s")
