@@ -3,13 +3,16 @@
 Both pairs stand in the same drawing (tests/labs/pair.py) on the same host, and each event happens to them in turn, in
 the same run. A numbered packet every 5 ms in each of four flows; what counts is the longest time in ms without an
 answer, in the worst of the four. A flow that does not run again within 40 s counts as 40,000 ms and as not recovered.
-The round trip is what this host has, well below 1 ms: a kernel without netem cannot make it longer.
+Branch, laptop and the internet's server stand behind lines of 10 ms each way (BENCH_DELAY_MS), so a round trip to a
+peer takes 20 ms. The plain pair needs 15 s and more for what it recovers from at all, so it has fewer runs
+(BENCH_PLAIN_RUNS). What was measured is kept in build/failover-runs.jsonl, and BENCH_RESUME=1 goes on from there.
 
-    BENCH_RUNS=20 python3 -m tests.bench.failover [EVENT...]
+    BENCH_RUNS=20 BENCH_PLAIN_RUNS=3 python3 -m tests.bench.failover [EVENT...]
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
@@ -19,7 +22,8 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from tests.bench.figures import Bench
@@ -29,6 +33,8 @@ from tests.labs.pair import HOST, LAPTOP, Duo, Surroundings, pair
 
 PLAIN = "keepalived 1 s + wg-quick on both"
 NOTHING = "no event at all"
+SERVER = "192.0.2.2"
+"""In the internet, behind a line."""
 GIVE_UP = 40.0
 """Seconds after an event until a flow that does not run counts as lost."""
 INTERVAL = 0.005
@@ -38,13 +44,25 @@ SUCCESSOR = 3.0
 ALL_RUN = 100
 """Answers, so half a second's, by which a flow is known to run."""
 
-REACH_MS = {"power-cut": 250, "wan-cable": 250, "planned": 100, "keepalived-killed": 100}
+DELAY_MS = float(os.environ.get("BENCH_DELAY_MS", "10"))
+STALL = 1.5
+"""Seconds for which a master stands still."""
+SPLIT = 3.0
+"""Seconds for which the boxes do not hear each other."""
+KEPT = Path("build/failover-runs.jsonl")
+
+REACH_MS = {
+    "power-cut": 250, "wan-cable": 250, "lan-cable": 250, "planned": 100, "keepalived-killed": 100,
+    "stall": 600,
+}  # fmt: skip
 """What the product is to reach in 95 of 100 cases, in ms, at a round trip of 20 ms."""
-EVENTS = ("power-cut", "return", "planned", "keepalived-killed", "wan-cable", "supervisor-killed")
-"""In this order: `return` is the preferred box booting after the power cut before it."""
-OURS_ONLY = ("supervisor-killed",)
-LOSSES_BEFORE_REST = 2
-"""A box that loses the role three times in ten minutes stays backup: before that, both boxes boot afresh."""
+OURS_ONLY = ("supervisor-killed", "engine-killed", "stall", "pair-network", "split", "both-boot")
+EVENTS = ("power-cut", "return", "planned", "keepalived-killed", "wan-cable", "lan-cable", *OURS_ONLY)
+"""In this order: `return` is the preferred box booting after the power cut before it.
+
+pair-network: the boxes do not hear each other inside, but outside; split: neither inside nor outside; both for SPLIT,
+then healed. both-boot: the power is back for both at once.
+"""
 
 
 @dataclass(frozen=True)
@@ -82,12 +100,10 @@ class Side(Protocol):
 class Ours:
     def __init__(self) -> None:
         self.stack = ExitStack()
-        self.losses = 0
 
     def start(self) -> Surroundings:
-        self.duo = Duo(self.stack.enter_context(Lab("bench-failover-ours"))).build().boot()
+        self.duo = Duo(self.stack.enter_context(Lab("bench-failover-ours")), delay_ms=DELAY_MS).build().boot()
         self._ready()
-        self.losses = 0
         return self.duo
 
     def strike(self, event: str) -> None:
@@ -108,34 +124,54 @@ class Ours:
             case "wan-cable":
                 alpha.links[0].cut()
                 self._moved(self.duo.bravo)
+            case "lan-cable":
+                alpha.links[1].cut()
+                self._moved(self.duo.bravo)
             case "supervisor-killed":
                 alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance)")
                 time.sleep(SUCCESSOR)  # asking it meanwhile would be load of our own
+            case "engine-killed":
+                alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance-engine@wg-office)")
+            case "stall":
+                alpha.freeze()
+                time.sleep(STALL)
+                alpha.thaw()
+            case "pair-network" | "split":
+                links = (0, 1) if event == "split" else (1,)
+                for on in (True, False):
+                    for number in links:
+                        ports = [box.links[number].port for box in (alpha, self.duo.bravo)]
+                        alpha.links[number].switch.isolate(ports, on)
+                    if on:
+                        time.sleep(SPLIT)
+            case "both-boot":
+                for box in (alpha, self.duo.bravo):
+                    box.power_cut()
+                with ThreadPoolExecutor(2) as pool:
+                    list(pool.map(Box.boot, (alpha, self.duo.bravo)))
 
     def _moved(self, to: Box) -> None:
-        self.losses += 1
         wait_for(lambda: has_virtual(to), GIVE_UP, f"{to.name} has the virtual address")
 
     def restore(self, event: str) -> None:
         if event == "power-cut":
             return
-        self.duo.alpha.links[0].mend()
+        for link in self.duo.alpha.links:
+            link.mend()
         if event == "planned":
             fine(self.duo.alpha)
             self.duo.bravo.run("appliance", "handover")
         self._ready()
-        if self.losses >= LOSSES_BEFORE_REST:
-            for box in (self.duo.alpha, self.duo.bravo):
-                box.power_cut()
-            for peer in self.duo.peers:
-                peer.down()
-            self.duo.peers.clear()
-            self.duo.boot()
-            self._ready()
-            self.losses = 0
 
     def _ready(self) -> None:
-        self.duo.settled(self.duo.alpha, 40)
+        """Alpha has the role. That it lost it again and again is forgiven, as a person would."""
+
+        def has_it() -> bool:
+            if any("it lost the role" in reason for reason in pair(self.duo.alpha).get("not_ready", [])):
+                self.duo.bravo.run("appliance", "handover", check=False)
+            return self.duo.master() is self.duo.alpha
+
+        wait_for(has_it, 40, "alpha is master")
         fine(self.duo.bravo)
         _reach(self.duo)
 
@@ -148,7 +184,7 @@ class Theirs:
         self.stack = ExitStack()
 
     def start(self) -> Surroundings:
-        self.pair = PlainPair(self.stack.enter_context(Lab("bench-failover-plain"))).build()
+        self.pair = PlainPair(self.stack.enter_context(Lab("bench-failover-plain")), delay_ms=DELAY_MS).build()
         self.pair.restore()
         return self.pair
 
@@ -167,6 +203,8 @@ class Theirs:
                 alpha.kill()
             case "wan-cable":
                 alpha.wan.cut()
+            case "lan-cable":
+                alpha.lan.cut()
         wait_for(lambda: has_virtual(bravo.node), GIVE_UP, "bravo has the virtual address")
 
     def restore(self, event: str) -> None:
@@ -190,7 +228,7 @@ def fine(box: Box) -> None:
 def _reach(around: Surroundings) -> None:
     around.laptop.ping(HOST, timeout=20)
     around.branch.ping(HOST, timeout=20)
-    around.host.ping("203.0.113.1", timeout=20)
+    around.host.ping(SERVER, timeout=20)
 
 
 def watch(around: Surroundings, event: Callable[[], None]) -> Outage:
@@ -199,7 +237,7 @@ def watch(around: Surroundings, event: Callable[[], None]) -> Outage:
         "laptop→host": (around.laptop, around.host, HOST),
         "host→laptop": (around.host, around.laptop, LAPTOP),
         "branch→host": (around.branch, around.host, HOST),
-        "host→internet": (around.host, around.internet, "203.0.113.1"),
+        "host→internet": (around.host, around.home, SERVER),
     }
     lost: set[str] = set()
     with ExitStack() as stack:
@@ -249,8 +287,8 @@ class Measured:
 class Contest:
     """Both sides, what was measured, and what went wrong."""
 
-    def __init__(self, bench: Bench, events: tuple[str, ...], runs: int) -> None:
-        self.bench, self.events, self.runs = bench, events, runs
+    def __init__(self, bench: Bench, events: tuple[str, ...], runs: int, plain_runs: int) -> None:
+        self.bench, self.events, self.runs, self.plain_runs = bench, events, runs, plain_runs
         self.sides: dict[str, Side] = {"ours": Ours(), "theirs": Theirs()}
         self.around: dict[str, Surroundings] = {}
         self.found: dict[tuple[str, str], Measured] = {}
@@ -258,19 +296,33 @@ class Contest:
 
     def run(self) -> None:
         try:
+            self._load()
             for name, side in self.sides.items():
-                self.around[name] = side.start()
+                if name == "ours" or self.plain_runs:
+                    self.around[name] = side.start()
             for run in range(self.runs):
                 for event in self.events:
                     # Who goes first changes from run to run.
                     for name in list(self.sides)[:: 1 if run % 2 else -1]:
-                        if name == "ours" or event not in OURS_ONLY:
+                        if name == "ours" or (event not in OURS_ONLY and run < self.plain_runs):
                             self._event(run, name, event)
-                    if event in OURS_ONLY:
+                    if event == "supervisor-killed":
                         self._add(run, "theirs", event, watch(self.around["ours"], lambda: time.sleep(SUCCESSOR)))
         finally:
             for side in self.sides.values():
                 side.stop()
+
+    def _load(self) -> None:
+        """What earlier pieces measured, where it is asked for."""
+        if os.environ.get("BENCH_RESUME") != "1":
+            KEPT.parent.mkdir(exist_ok=True)
+            KEPT.write_text("")
+        for line in KEPT.read_text().splitlines():
+            found = json.loads(line)
+            side, event = found.pop("side"), found.pop("event")
+            self.found.setdefault((side, event), Measured()).outages.append(Outage(**found))
+            if event not in self.events:
+                self.events = tuple(each for each in EVENTS if each in (*self.events, event))
 
     def _event(self, run: int, name: str, event: str) -> None:
         side = self.sides[name]
@@ -300,6 +352,8 @@ class Contest:
 
     def _add(self, run: int, name: str, event: str, outage: Outage) -> None:
         self.found.setdefault((name, event), Measured()).outages.append(outage)
+        with KEPT.open("a") as kept:
+            print(json.dumps({"side": name, "event": event, **asdict(outage)}), file=kept)
         said = f"{outage.worst:,.0f} ms ({outage.flow})" + ("" if outage.recovered else ", NOT RECOVERED")
         self.bench.say(f"run {run + 1} of {self.runs}, {event}, {name}: {said}")
 
@@ -324,22 +378,24 @@ class Contest:
             table.add_column(title, justify="right", no_wrap=True)
         for event in self.events:
             ours, theirs = self.found.get(("ours", event)), self.found.get(("theirs", event))
-            if not ours or not theirs:
+            if not ours:
                 continue
             most, reach = ours.percentile(0.95), REACH_MS.get(event)
             colour = "default" if reach is None else "green" if most <= reach else "red"
-            ratio = statistics.median(theirs.worst) / statistics.median(ours.worst)
-            beside = [f"nothing: {theirs}", ""] if event in OURS_ONLY else [str(theirs), theirs.recovered]
-            limit = f"≤ {reach}" if reach else ""
+            ratio = f"{statistics.median(theirs.worst) / statistics.median(ours.worst):,.1f}" if theirs else ""
+            beside = ["", ""] if not theirs else [str(theirs), theirs.recovered]
+            if theirs and event in OURS_ONLY:
+                beside = [f"nothing: {theirs}", ""]
+            limit = f"≤ {reach:,.0f}" if reach else ""
             row = [event, str(ours), f"[{colour}]{most:,.0f}[/]", limit, ours.recovered, *beside]
-            table.add_row(*row, f"{ratio:,.1f}", str(len(ours.outages)))
+            table.add_row(*row, ratio, str(len(ours.outages)))
         console.print(table)
         for (name, event), measured in self.found.items():
             who = name if name == "ours" or event not in OURS_ONLY else NOTHING
             console.print(f"  {event}, {who}, medians: {measured.by_flow()}", markup=False, soft_wrap=True)
         for text, times in self.troubles.items():
             console.print(f"  went wrong {times} times: {text}", markup=False, soft_wrap=True)
-        console.print("  beside: " + PLAIN + "; no delay was added to the lines (no netem here)", soft_wrap=True)
+        console.print("  beside: " + PLAIN + f"; {2 * DELAY_MS:g} ms round trip to each peer", soft_wrap=True)
 
 
 def main() -> int:
@@ -350,7 +406,9 @@ def main() -> int:
     if ("power-cut" in events) != ("return" in events):
         events = tuple(each for each in EVENTS if each in {*events, "power-cut", "return"})
     bench = Bench()
-    contest = Contest(bench, tuple(each for each in EVENTS if each in events), int(os.environ.get("BENCH_RUNS", "5")))
+    runs = int(os.environ.get("BENCH_RUNS", "5"))
+    plain_runs = int(os.environ.get("BENCH_PLAIN_RUNS", "3"))
+    contest = Contest(bench, tuple(each for each in EVENTS if each in events), runs, plain_runs)
     try:
         contest.run()
     except AssertionError as trouble:
@@ -361,7 +419,7 @@ def main() -> int:
     contest.show()
     bench.say("written to build/bench.json")
     ours = [outage for (name, _), measured in contest.found.items() if name == "ours" for outage in measured.outages]
-    whole = len(ours) == contest.runs * len(contest.events)
+    whole = len(ours) >= contest.runs * len(contest.events)
     return 0 if whole and all(outage.recovered for outage in ours) else 1
 
 

@@ -132,6 +132,7 @@ class PlainPair(Surroundings):
     def restore(self) -> None:
         """alpha is master again and bravo a standby that never served; all can be reached. Seconds, not measured."""
         self.alpha.wan.mend()
+        self.alpha.lan.mend()
         for router in (self.alpha, self.bravo):
             router.reap()
             if not router.runs():
