@@ -48,6 +48,11 @@ class Paths:
         return self.state / "endpoints.json"
 
     @property
+    def whereabouts(self) -> Path:
+        """Where each peer was seen last."""
+        return self.state / "whereabouts.json"
+
+    @property
     def floor(self) -> Path:
         """Seconds since 1970 below which no handshake of this box may be dated."""
         return self.state / "floor"

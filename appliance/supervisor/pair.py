@@ -47,6 +47,8 @@ class PairDriver:
         self.wake = wake
         self.heard: Callable[[], None] = lambda: None
         """Called after each hello of the partner."""
+        self.remembered: dict[str, str] = {}
+        """Where the peers were before this boot."""
         self.paths = paths
         self.keeper = keeper
         self.pair = desired.pair
@@ -93,6 +95,7 @@ class PairDriver:
                 epoch=int(self.state.get("epoch", 0)),
                 held=int(self.state.get("held", 0)),
                 settled=bool(self.state.get("settled", True)),
+                remembered=self.remembered,
             )
         )
 

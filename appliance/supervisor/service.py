@@ -36,6 +36,7 @@ from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
 from appliance.supervisor.time_floor import LoneClock
 from appliance.supervisor.trials import Trials
+from appliance.supervisor.whereabouts import Whereabouts
 
 log = logging.getLogger("appliance.supervisor")
 
@@ -65,6 +66,8 @@ class Supervisor:
         self.pair: PairDriver | None = None
         self.step: Step | None = None
         self.clock = LoneClock(paths)
+        self.whereabouts = Whereabouts(paths.whereabouts)
+        self.keeper.seen.update(self.whereabouts.known)
         self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
         self.bundles = Bundles(paths, self.machine.keys, self._begin_bundle, lambda: self.trials.confirmed)
         self.fetching = Fetching(lambda: self.pair is None or not self.keeper.role.muted)
@@ -150,6 +153,7 @@ class Supervisor:
             try:
                 devices = self.machine.devices(self.machine.netlink.links())
                 self.keeper.remember(devices)
+                self.whereabouts.keep(self.keeper.seen, self._peers())
                 if self.endpoints.watching:
                     self.endpoints.tick(devices)
             except (Refused, OSError) as error:
@@ -209,6 +213,7 @@ class Supervisor:
             self.pair.configured(desired, self._generation())
             return
         driver = PairDriver(self.paths, self.machine, self.keeper, desired, self.wake.set)
+        driver.remembered = self.whereabouts.known
         try:
             await driver.start(desired, self._generation())
             step = Step(driver.pair, self.trials, self.machine.keys, self.bundles, driver.partner_hello)
@@ -229,6 +234,10 @@ class Supervisor:
         if self.pair:
             self.pair.close()
         self.pair = self.step = self.trials.partner = None
+
+    def _peers(self) -> set[str]:
+        desired = self.keeper.desired
+        return {peer.name for tunnel in desired.tunnels for peer in tunnel.peers} if desired else set()
 
     def _generation(self) -> int:
         return self.trials.confirmed.number if self.trials.confirmed else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from appliance.core.state import USERSPACE
 from appliance.core.takeover.hello import Hello
@@ -43,7 +43,8 @@ class Started:
 
     A supervisor that was killed finds the box at work: `keepalived` runs and last said `vrrp`, the tunnels are
     `unmuted`, `epoch` and `held` of its last hello are known, and whether the last takeover was `settled`
-    (Phases.done); all of it kept in /run. At boot these are as they stand here.
+    (Phases.done); all of it kept in /run. At boot these are as they stand here, and `remembered` says where each peer
+    was before it.
     """
 
     now: float
@@ -56,6 +57,7 @@ class Started:
     epoch: int = 0
     held: int = 0
     settled: bool = True
+    remembered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

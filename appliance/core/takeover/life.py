@@ -8,6 +8,7 @@ from appliance.core.takeover.actions import (
     HoldForward,
     MuteTunnels,
     ReadPeers,
+    SetEndpoints,
     SetReady,
     StartKeepalived,
     StopKeepalived,
@@ -34,6 +35,9 @@ def started(box: Box, event: Started) -> None:
             box.do(DropVirtualAddresses())
         box.ready_said = False
         box.do(SetReady(False))
+        box.table.remember(event.remembered, box.now)
+        if endpoints := box.table.endpoints(box.peers):
+            box.do(SetEndpoints(endpoints))
     if event.keepalived:
         # The supervisor before this one may have been killed while it held.
         box.do(HoldForward(False))

@@ -94,6 +94,11 @@ class Table:
         self.version = (self.version[0], self.version[1] + 1)
         return self.version
 
+    def remember(self, endpoints: Mapping[str, str], now: float) -> None:
+        """What stood on this box's disk at boot: better than nothing, and less than whatever anybody tells."""
+        for name, endpoint in endpoints.items():
+            self.known.setdefault(name, Known(endpoint, now, now, NEVER))
+
     # -- between the boxes --------------------------------------------------------------------------------------------
 
     def newer(self, since: Stamp, now: float) -> tuple[tuple[Entry, ...], Stamp]:

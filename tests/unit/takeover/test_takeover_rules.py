@@ -99,6 +99,24 @@ def test_the_floor_is_written_rarely_and_ahead() -> None:
     assert all(after.wall - before.wall >= 590 for before, after in itertools.pairwise(written))
 
 
+def test_peers_are_called_where_they_were_before_the_power_went() -> None:
+    bench = Bench(3)
+    done = bench.start(remembered={bench.names[1]: "192.0.2.1:1", "nobody": "192.0.2.2:2"})
+    assert only(a.SetEndpoints, done) == [a.SetEndpoints({bench.names[1]: "192.0.2.1:1"})]
+    bench.later(1.6)
+    done = bench.vrrp("MASTER")
+    assert only(a.SetKeepalive, done)[0].peers == (bench.names[1],)
+
+
+def test_what_the_partner_says_is_better_than_the_disk() -> None:
+    bench = Bench(1)
+    name = bench.names[0]
+    bench.start(remembered={name: "192.0.2.1:1"})
+    entry = Entry(name, "192.0.2.9:9", 3.0, (4, 1))
+    done = bench.hear("master", 4, version=(4, 1), until=(4, 1), entries=(entry,))
+    assert only(a.SetEndpoints, done) == [a.SetEndpoints({name: "192.0.2.9:9"})]
+
+
 # -- promotion and demotion ----------------------------------------------------------------------------------------
 
 
