@@ -14,7 +14,7 @@ from pathlib import Path
 from appliance.adapters import systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
-from appliance.core.pair.names import NOT_READY, READY, READY_FILE
+from appliance.core.pair.names import NOT_READY, PAIR_NAME, READY, READY_FILE
 from appliance.core.plan import running_engine
 from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel
 from appliance.core.steps import PeerChange
@@ -90,6 +90,12 @@ class TakeoverShell:
             found = self.engine(tunnel)
             if found:
                 self._re_add(tunnel, found[0], peers, seconds)
+
+    def call_partner(self) -> None:
+        for tunnel in self.desired.tunnels:
+            found = self.engine(tunnel) if tunnel.name == PAIR_NAME else None
+            if found:
+                self._re_add(tunnel, found[0], tunnel.peers, tunnel.peers[0].keepalive)
 
     def _re_add(self, tunnel: DesiredTunnel, engine: Engine, peers: Sequence[DesiredPeer], seconds: int) -> None:
         state = engine.read(tunnel.device)

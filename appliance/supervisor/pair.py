@@ -54,7 +54,8 @@ class PairDriver:
         self.pair = desired.pair
         self.machine = machine
         self.shell = TakeoverShell(machine, desired)
-        self.takeover = Takeover(desired.box, secrets.token_hex(8), desired.pair.preferred)
+        redials = desired.box > desired.pair.partner
+        self.takeover = Takeover(desired.box, secrets.token_hex(8), desired.pair.preferred, redials=redials)
         self.socket = PairSocket(self.pair.own, self.pair.partner_address, PROTOCOL_PORT, self._datagram)
         self.fifo = vrrp_fifo.VrrpFifo(Path(NOTIFY_FIFO))
         self.queue: deque[e.Event] = deque()
@@ -170,6 +171,10 @@ class PairDriver:
         self.handle(e.PartnerHello(hello, time.monotonic()))
         self.heard()
 
+    def whereabouts(self) -> dict[str, str]:
+        """Where the peers are, as the master knows or has told."""
+        return self.takeover.whereabouts(time.monotonic())
+
     def partner_hello(self) -> Hello | None:
         """What the partner said last, None while it is not heard."""
         partner = self.takeover.box.partner
@@ -274,6 +279,8 @@ class PairDriver:
                 self.shell.call(peers, seconds)
             case a.ReAddPeers(peers=peers, seconds=seconds):
                 self.shell.re_add(peers, seconds)
+            case a.CallPartner():
+                self.shell.call_partner()
             case a.SetEndpoints(endpoints=endpoints):
                 self.shell.set_endpoints(endpoints)
             case a.AddTunnelRoutes():

@@ -153,7 +153,8 @@ class Supervisor:
             try:
                 devices = self.machine.devices(self.machine.netlink.links())
                 self.keeper.remember(devices)
-                self.whereabouts.keep(self.keeper.seen, self._peers())
+                seen = self.pair.whereabouts() if self.pair else self.keeper.seen
+                self.whereabouts.keep(seen, self._peers())
                 if self.endpoints.watching:
                     self.endpoints.tick(devices)
             except (Refused, OSError) as error:

@@ -50,6 +50,8 @@ STALL = 1.5
 SPLIT = 3.0
 """Seconds for which the boxes do not hear each other."""
 KEPT = Path("build/failover-runs.jsonl")
+TROUBLE = Path("build/failover-trouble.log")
+"""What the boxes said of themselves whenever a pair did not come out of an event as it should."""
 
 REACH_MS = {
     "power-cut": 250, "wan-cable": 250, "lan-cable": 250, "planned": 100, "keepalived-killed": 100,
@@ -93,6 +95,9 @@ class Side(Protocol):
 
     def restore(self, event: str) -> None:
         """Puts the pair back as it was before the event; AssertionError where it does not get there."""
+
+    def said(self) -> str:
+        """What explains why it did not."""
 
     def stop(self) -> None: ...
 
@@ -175,6 +180,11 @@ class Ours:
         fine(self.duo.bravo)
         _reach(self.duo)
 
+    def said(self) -> str:
+        boxes = [box for box in (self.duo.alpha, self.duo.bravo) if box.running]
+        seen = "wg show all; ss -nulp; ip -6 address show dev wg-pair; ip -6 route; journalctl -u appliance -n 50"
+        return "".join(f"{box.name}: {json.dumps(pair(box))}\n{box.sh(seen, check=False)}\n" for box in boxes)
+
     def stop(self) -> None:
         self.stack.close()
 
@@ -210,6 +220,9 @@ class Theirs:
     def restore(self, event: str) -> None:
         if event != "power-cut":
             self.pair.restore()
+
+    def said(self) -> str:
+        return ""
 
     def stop(self) -> None:
         self.stack.close()
@@ -317,6 +330,7 @@ class Contest:
         if os.environ.get("BENCH_RESUME") != "1":
             KEPT.parent.mkdir(exist_ok=True)
             KEPT.write_text("")
+            TROUBLE.write_text("")
         for line in KEPT.read_text().splitlines():
             found = json.loads(line)
             side, event = found.pop("side"), found.pop("event")
@@ -339,6 +353,8 @@ class Contest:
             side.restore(event)
         except AssertionError as trouble:
             troubles.append(f"{trouble}; that pair was built anew")
+            with TROUBLE.open("a") as kept:
+                print(f"run {run + 1}, {event}, {name}: {trouble}\n{side.said()}", file=kept)
             self._afresh(name, event)
         for text in troubles:
             self.troubles[f"{name}, {event}: {text.splitlines()[0]}"] += 1

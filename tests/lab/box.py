@@ -152,9 +152,14 @@ class Box(Node):
         return self.boot(timeout, healthy)
 
     def power_cut(self) -> None:
-        """Everything in the box stops between two instructions; only /data is left."""
+        """Everything in the box stops between two instructions; only /data is left.
+
+        The cables go with it: the network of a box in which nothing runs any more would forward for a while.
+        """
         self.log.line(f"[{self.name}] POWER CUT")
         (self._cgroup / "cgroup.kill").write_text("1")
+        for link in self.links:
+            link.cut()
         self._off()
 
     def freeze(self) -> None:

@@ -49,6 +49,11 @@ class ReAddPeers:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPartner:
+    """Starts a handshake on the pair link anew, as ReAddPeers does for others."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetEndpoints:
     endpoints: Mapping[str, str]
 
@@ -155,6 +160,7 @@ type Action = (
     | SetKeepalive
     | CallPeers
     | ReAddPeers
+    | CallPartner
     | SetEndpoints
     | AddTunnelRoutes
     | AskRouter

@@ -19,10 +19,11 @@ from appliance.core.takeover.timers import Timers
 class Box:
     """Times are monotonic; None where nothing is waited for."""
 
-    def __init__(self, name: str, incarnation: str, preferred: bool, timers: Timers) -> None:
+    def __init__(self, name: str, incarnation: str, preferred: bool, timers: Timers, redials: bool) -> None:
         self.name = name
         self.incarnation = incarnation
         self.preferred = preferred
+        self.redials = redials
         self.timers = timers
         self.now = 0.0
         self.out: list[Action] = []
@@ -89,6 +90,8 @@ class Box:
         # Talking.
         self.sequence = 0
         self.hello_at: float | None = None
+        self.redial_at: float | None = None
+        self.redial_after = timers.redial
 
     @property
     def role(self) -> str:

@@ -7,7 +7,7 @@ handshakes anew once the other has stepped down: the peers' sessions are with th
 
 from __future__ import annotations
 
-from appliance.core.takeover import role
+from appliance.core.takeover import redial, role
 from appliance.core.takeover.actions import Announce, AskConnections, SendConnections, SetEndpoints
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.events import MASTER
@@ -47,6 +47,7 @@ def gone(box: Box) -> None:
         return
     box.partner.alive = False
     box.partner_was_active = False
+    redial.soon(box)
     name = box.partner.hello.box if box.partner.hello else "the other box"
     box.note("partner", f"{name} is not heard on the pair link; this box serves alone")
     if _is_yielding(box):

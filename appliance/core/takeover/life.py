@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.core.takeover import role
+from appliance.core.takeover import redial, role
 from appliance.core.takeover.actions import (
     DropVirtualAddresses,
     HoldForward,
@@ -44,6 +44,7 @@ def started(box: Box, event: Started) -> None:
     # What the handshakes of the next takeover are compared with.
     box.do(ReadPeers())
     box.tell(ask=True)
+    redial.soon(box)
 
 
 def boot_due(box: Box) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.core.takeover import contest, life, readiness, role
+from appliance.core.takeover import contest, life, readiness, redial, role
 from appliance.core.takeover import events as e
 from appliance.core.takeover.actions import Action, RaiseFloor, SetEndpoints
 from appliance.core.takeover.box import Box
@@ -16,11 +16,19 @@ from appliance.core.takeover.timers import Timers
 class Machine:
     """Best told ConfigurationChanged before Started: then a box that is master already knows whom to call.
 
-    `incarnation` is to be another one at each start of the supervisor; `preferred`: `failover.prefer` names it.
+    `incarnation` is to be another one at each start of the supervisor; `preferred`: `failover.prefer` names it;
+    `redials`: true for one of the two boxes.
     """
 
-    def __init__(self, box: str, incarnation: str, preferred: bool = False, timers: Timers | None = None) -> None:
-        self.box = Box(box, incarnation, preferred, timers or Timers())
+    def __init__(
+        self,
+        box: str,
+        incarnation: str,
+        preferred: bool = False,
+        timers: Timers | None = None,
+        redials: bool = False,
+    ) -> None:
+        self.box = Box(box, incarnation, preferred, timers or Timers(), redials)
 
     def handle(self, event: e.Event) -> tuple[Action, ...]:
         """What is to be done now, in this order. Time never runs backwards here."""
@@ -51,6 +59,7 @@ class Machine:
             box.handover_until,
             box.hold_until,
             box.read_at,
+            box.redial_at,
             box.connections_until,
             box.probe_at,
             box.probing_until,
@@ -64,6 +73,11 @@ class Machine:
     def hello(self) -> Hello:
         """The box's state for the partner; each call counts as another hello."""
         return self.box.hello()
+
+    def whereabouts(self, now: float) -> dict[str, str]:
+        """Where the peers with a session are, as far as this box knows, master or not."""
+        box = self.box
+        return box.table.endpoints(box.table.lately(box.peers, now))
 
     def report(self) -> Report:
         box, heard = self.box, self.box.partner.hello
@@ -156,6 +170,7 @@ class Machine:
             return
         if box.partner.alive and box.now >= box.partner.heard_at + box.timers.gone:
             contest.gone(box)
+        redial.due(box)
         contest.suspicion_due(box)
         role.adopt_due(box)
         life.boot_due(box)

@@ -24,6 +24,9 @@ class Timers:
     """Endpoints in one hello: about 11 kB of JSON."""
     gone: float = 1.0
     """A partner that was silent for so long is not there: five hellos."""
+    redial: float = 0.5
+    redial_most: float = 5.0
+    """A partner that is not heard is called again after `redial`, doubling up to this."""
     boot: float = 1.5
     """How long a box that starts waits for what its partner knows."""
     answer: float = 0.3
