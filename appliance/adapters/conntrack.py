@@ -16,7 +16,15 @@ AT_MOST = 400
 
 def forget(grants: Iterable[Grant]) -> None:
     """Forgets the connections that these grants allowed. Raises Refused."""
-    calls = [call for grant in grants for call in _calls(grant)]
+    _run([call for grant in grants for call in _calls(grant)])
+
+
+def forget_address(address: str) -> None:
+    """Forgets the connections that are answered to an IPv4 address which is ours no more. Raises Refused."""
+    _run([["-D", "-f", "ipv4", "--reply-dst", address]])
+
+
+def _run(calls: list[list[str]]) -> None:
     for call in [["-F"]] if len(calls) > AT_MOST else calls:
         try:
             done = subprocess.run(["conntrack", *call], capture_output=True, timeout=SECONDS, check=False)

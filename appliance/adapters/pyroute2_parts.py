@@ -21,6 +21,16 @@ from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic import GenericNetlinkSocket
 from pyroute2.netlink.generic.wireguard import wgmsg
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+
+if all(name != "IFA_PROTO" for name, *_ in ifaddrmsg.nla_map):
+    # 0.7.7 ends before what stands in include/uapi/linux/if_addr.h since Linux 5.18.
+    ifaddrmsg.nla_map = (
+        *ifaddrmsg.nla_map[:9],
+        ("IFA_RT_PRIORITY", "uint32"),
+        ("IFA_TARGET_NETNSID", "int32"),
+        ("IFA_PROTO", "uint8"),
+    )
 
 __all__ = [
     "NLM_F_ACK",

@@ -17,12 +17,17 @@ from typing import Any
 from appliance.adapters import route_batch, route_dump, route_wire
 from appliance.adapters.errors import Refused
 from appliance.adapters.pyroute2_parts import IPRoute, NetlinkError
+from appliance.core.lent import FOR_EVER
 from appliance.core.state import MAIN_TABLE, PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
 from appliance.core.steps import route_text, rule_text
 
 IFF_UP = 0x1
 IFF_LOWER_UP = 0x10000
 IPV6_DEFAULT_METRIC = 1024
+MACVLAN = "macvlan"
+# include/uapi/linux/rtnetlink.h
+RTPROT_RA = 9
+RTPROT_DHCP = 16
 FRA_INVERT = 0x2
 FR_ACT_TO_TBL = 1
 # include/uapi/linux/neighbour.h
@@ -69,26 +74,39 @@ class RtNetlink:
             return self._links()
 
     def _links(self) -> dict[str, ObservedLink]:
-        names: dict[int, str] = {}
-        addresses: dict[int, set[str]] = {}
+        addresses: dict[int, dict[str, int]] = {}
+        provisional: dict[int, set[str]] = {}
         for message in self.socket.get_addr():
             # On a point-to-point link IFA_ADDRESS is the other end; IFA_LOCAL is ours (rtnetlink(7)).
             text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            addresses.setdefault(message["index"], set()).add(f"{text}/{message['prefixlen']}")
+            index, address = message["index"], f"{text}/{message['prefixlen']}"
+            ends = message.get_attr("IFA_CACHEINFO")
+            addresses.setdefault(index, {})[address] = ends["ifa_valid"] if ends else FOR_EVER
+            if message.get_attr("IFA_PROTO") == PROTOCOL:
+                provisional.setdefault(index, set()).add(address)
+        messages = list(self.socket.get_links())
+        names = {message["index"]: message.get_attr("IFLA_IFNAME") for message in messages}
         found: dict[str, ObservedLink] = {}
-        for message in self.socket.get_links():
-            name = names[message["index"]] = message.get_attr("IFLA_IFNAME")
+        for message in messages:
+            index, name = message["index"], names[message["index"]]
             if name == "lo":
                 continue
             info = message.get_attr("IFLA_LINKINFO")
+            kind = (info.get_attr("IFLA_INFO_KIND") if info else None) or ""
+            here = addresses.get(index, {})
             found[name] = ObservedLink(
                 device=name,
-                kind=(info.get_attr("IFLA_INFO_KIND") if info else None) or "",
+                kind=kind,
                 up=bool(message["flags"] & IFF_UP),
                 carrier=bool(message["flags"] & IFF_LOWER_UP),
                 mtu=message.get_attr("IFLA_MTU"),
                 alias=message.get_attr("IFLA_IFALIAS") or "",
-                addresses=frozenset(addresses.get(message["index"], ())),
+                addresses=frozenset(here),
+                mac=message.get_attr("IFLA_ADDRESS") or "",
+                # Of a veth it is the other end, in whatever namespace.
+                parent=names.get(message.get_attr("IFLA_LINK"), "") if kind == MACVLAN else "",
+                lifetimes={address: seconds for address, seconds in here.items() if seconds != FOR_EVER},
+                provisional=frozenset(provisional.get(index, ())),
             )
         return found
 
@@ -170,6 +188,13 @@ class RtNetlink:
             self.socket.link("add", ifname=device, kind="wireguard")
         self.set_link(device, alias=alias)
 
+    def add_macvlan(self, device: str, parent: str, mac: str, alias: str) -> None:
+        """A MAC VLAN on `parent`, down. What is sent to its address reaches it, and it alone."""
+        with _refusal(f"make {device} on {parent}", errno.EEXIST):
+            index = self._index(parent)
+            self.socket.link("add", ifname=device, kind=MACVLAN, link=index, address=mac, macvlan_mode="private")
+        self.set_link(device, alias=alias)
+
     def delete_link(self, device: str) -> None:
         with contextlib.suppress(OSError), _refusal(f"delete {device}", errno.ENODEV):
             self.socket.link("del", index=socket.if_nametoindex(device))
@@ -190,6 +215,38 @@ class RtNetlink:
         flags = {"flags": 0x02} if ":" in host else {}
         with _refusal(f"add the address {address} to {device}", errno.EEXIST):
             self.socket.addr("add", index=self._index(device), address=host, prefixlen=int(length), **flags)
+
+    def lend_address(self, device: str, address: str, seconds: float) -> None:
+        """For so long, and with our protocol number, which goes when networkd sets the address itself."""
+        host, _, length = address.partition("/")
+        valid = min(max(int(seconds), 1), FOR_EVER)
+        flags = {"flags": 0x02} if ":" in host else {}
+        with _refusal(f"add the address {address} to {device}"):
+            self.socket.addr(
+                "replace",
+                index=self._index(device),
+                address=host,
+                prefixlen=int(length),
+                proto=PROTOCOL,
+                valid_lft=valid,
+                preferred_lft=valid,
+                **flags,
+            )
+
+    def lend_default(self, device: str, gateway: str, source: str, metric: int) -> None:
+        """The default route as networkd will set it, so that it replaces this one."""
+        v6 = ":" in gateway
+        with _refusal(f"add the default route over {device}"):
+            self.socket.route(
+                "replace",
+                family=socket.AF_INET6 if v6 else socket.AF_INET,
+                dst="default",
+                gateway=gateway,
+                oif=self._index(device),
+                priority=metric,
+                proto=RTPROT_RA if v6 else RTPROT_DHCP,
+                **({} if v6 else {"prefsrc": source.partition("/")[0]}),
+            )
 
     def delete_address(self, device: str, address: str) -> None:
         host, _, length = address.partition("/")

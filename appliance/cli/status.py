@@ -57,6 +57,8 @@ def _print(status: dict[str, Any]) -> None:
     for link in status["interfaces"]:
         cable = "[green]in[/]" if link["carrier"] else "[red]out[/]" if link["present"] else "[red]no such device[/]"
         addresses = "\n".join(address for address in link["addresses"] if not address.startswith("fe80:"))
+        if "lease" in link and not addresses:
+            addresses = "asking for a lease" if link["lease"]["here"] else "the lease is the master's"
         links.add_row(
             link["name"], link["device"], cable, str(link["mtu"] or ""), addresses, gateways.get(link["name"], "")
         )

@@ -12,9 +12,11 @@ from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.firewall.zones import Site
 from appliance.core.grants import doors, granted
 from appliance.core.model import Box, Config
-from appliance.core.networkd import network_file, network_path, resolved_file
+from appliance.core.networkd import network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
 from appliance.core.pair.files import pair_files
+from appliance.core.pair.lease_files import network_files
+from appliance.core.pair.leases import leased_uplinks, with_lease_devices
 from appliance.core.pair.routing import pair_rules
 from appliance.core.problems import ConfigurationError, Path, Problem
 from appliance.core.state import (
@@ -31,6 +33,7 @@ from appliance.core.state import (
     DesiredPeer,
     DesiredTunnel,
     Fetch,
+    LeasedUplink,
     Route,
     Rule,
     Ruleset,
@@ -73,49 +76,55 @@ def _box_name(config: Config, document: Document, box: str | None) -> str:
 
 def desired(config: Config, document: Document, name: str, digest: str) -> Desired:
     """What the box `name` of a checked configuration should be. `digest` names the bytes it was read from."""
-    box = config.boxes[name]
+    box, met = config.boxes[name], with_lease_devices(config)
+    leased = leased_uplinks(config, name)
 
     def line(path: Path) -> int:
         return document.mark(path).line
 
     pair = desired_pair(config, name)
     tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
-    uplinks = _uplinks(config, name)
-    devices = tuple(interface.device for interface in box.interfaces.values())
-    files = {network_path(each): network_file(config, box, each) for each in box.interfaces}
+    uplinks = _uplinks(met, name)
+    devices = tuple(interface.device for interface in met.boxes[name].interfaces.values())
+    files = network_files(config, name)
     files[RESOLVED_FILE] = resolved_file(config, box)
     files.update(pair_files(config, name))
     return Desired(
         site=config.site,
         box=name,
         digest=digest,
-        links=_links(box),
+        links=_links(box, leased),
         uplinks=uplinks,
         tunnels=tunnels,
         routes=tuple(_routes(config)),
         rules=(*_rules(tunnels, uplinks), *pair_rules(config, name)),
         files=files,
-        sysctls=_sysctls(uplinks),
+        sysctls=_sysctls(uplinks, leased),
         ruleset=Ruleset(*render_both(config, name, line), devices),
-        grants=granted(Site(config, name, line)),
-        doors=doors(Site(config, name, line)),
+        grants=granted(Site(met, name, line)),
+        doors=doors(Site(met, name, line)),
         pair=pair,
+        leased=leased,
         fetch=Fetch(config.bundles.url, config.bundles.every) if config.bundles else None,
         trust=Trust(config.trust.threshold, dict(config.trust.keys)) if config.trust else None,
     )
 
 
-def _sysctls(uplinks: tuple[Uplink, ...]) -> dict[str, str]:
-    """Forwarding; and with several uplinks, that a route over one whose cable is out does not count (ip-sysctl)."""
+def _sysctls(uplinks: tuple[Uplink, ...], leased: tuple[LeasedUplink, ...]) -> dict[str, str]:
+    """Forwarding; with several uplinks, that a route over one whose cable is out does not count (ip-sysctl); and that
+    a card below a lease has no IPv6, since a router would join groups there from its own hardware address."""
     found = dict(SYSCTLS)
     for uplink in uplinks if len(uplinks) > 1 else ():
         for family in ("ipv4", "ipv6"):
             # With slashes, since the name of a VLAN's device has a dot (sysctl.d(5)).
             found[f"net/{family}/conf/{uplink.device}/ignore_routes_with_linkdown"] = "1"
+    for each in leased:
+        found[f"net/ipv6/conf/{each.parent}/disable_ipv6"] = "1"
     return found
 
 
-def _links(box: Box) -> tuple[DesiredLink, ...]:
+def _links(box: Box, leased: tuple[LeasedUplink, ...]) -> tuple[DesiredLink, ...]:
+    above = {each.name: each.device for each in leased}
     return tuple(
         DesiredLink(
             name,
@@ -123,6 +132,7 @@ def _links(box: Box) -> tuple[DesiredLink, ...]:
             tuple(str(address) for address in interface.address if not isinstance(address, str)),
             interface.mtu,
             network_path(name),
+            above.get(name, ""),
         )
         for name, interface in box.interfaces.items()
     )

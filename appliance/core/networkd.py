@@ -5,9 +5,14 @@ networkd keeps the addresses of physical interfaces, static or by DHCP and route
 
 from __future__ import annotations
 
+import hashlib
+
 from appliance.core.model import Box, Config, Interface
 from appliance.core.state import NETWORK_FOLDER
 from appliance.core.values import Interface as InterfaceAddress
+
+_AT_ONCE = [("IPv6DuplicateAddressDetection", 0)]
+"""The other box had the address until now, and waiting to hear whether it still answers helps nobody."""
 
 FALLBACK_DNS = ("9.9.9.9", "149.112.112.112", "2620:fe::fe")
 """Quad9, asked only when neither the file nor DHCP nor a router advertisement names a server."""
@@ -23,17 +28,45 @@ def network_path(name: str) -> str:
     return f"{NETWORK_FOLDER}/50-appliance-{name}.network"
 
 
-def network_file(config: Config, box: Box, name: str) -> str:
-    """The .network file of one interface."""
+def network_file(config: Config, box: Box, name: str, moves: bool = False) -> str:
+    """The .network file of one interface. `moves`: it has its address in turn with the same one of the other box.
+
+    The supervisor then says when it is up; the client says the same on both boxes, and gives no lease back.
+    """
     interface = box.interfaces[name]
+    link: list[tuple[str, object]] = [("MTUBytes", interface.mtu)] if interface.mtu else []
     sections: list[Section] = [
         ("Match", [("Name", interface.device)]),
-        ("Link", [("MTUBytes", interface.mtu)] if interface.mtu else []),
-        ("Network", _network(config, box, name)),
+        ("Link", [*link, ("ActivationPolicy", "manual")] if moves else link),
+        ("Network", [*_network(config, box, name), *(_AT_ONCE if moves else ())]),
         *_routes(config, box, name),
-        *_dynamic(box, name),
+        *_dynamic(box, name, _identity(name) if moves else []),
         *_announced(config, box, name),
     ]
+    return _text(sections)
+
+
+def card_file(config: Config, box: Box, name: str) -> str:
+    """The .network file of a card that has another device's address above it: up, and without a word of its own."""
+    interface = box.interfaces[name]
+    silence = ("DHCP", "IPv6AcceptRA", "LinkLocalAddressing", "LLMNR", "MulticastDNS")
+    return _text(
+        [
+            ("Match", [("Name", interface.device)]),
+            ("Link", [("MTUBytes", interface.mtu)] if interface.mtu else []),
+            ("Network", [("Description", f"{config.site}, {name}"), *((key, "no") for key in silence)]),
+        ]
+    )
+
+
+def _identity(name: str) -> list[tuple[str, object]]:
+    """A client identifier by RFC 4361 that both boxes have: a DUID-LL (RFC 8415 section 11.4) of the hardware address
+    that they share, and a number from the interface's name. Their own names would tell them apart."""
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
+    return [("DUIDType", "link-layer"), ("IAID", number), ("SendHostname", "no"), ("SendRelease", "no")]
+
+
+def _text(sections: list[Section]) -> str:
     text = [_HEADER]
     for title, entries in sections:
         if entries:
@@ -88,18 +121,19 @@ def _routes(config: Config, box: Box, name: str) -> list[Section]:
     return [("Route", [("Gateway", gateway), ("Metric", uplink_metric(box, name))]) for gateway in gateways]
 
 
-def _dynamic(box: Box, name: str) -> list[Section]:
+def _dynamic(box: Box, name: str, identity: list[tuple[str, object]]) -> list[Section]:
     interface = box.interfaces[name]
     sections: list[Section] = []
     if "dhcp" in interface.address:
         metric = uplink_metric(box, name)
-        sections.append(("DHCPv4", [("RouteMetric", metric), ("UseMTU", "yes"), ("UseHostname", "no")]))
+        entries = [("RouteMetric", metric), ("UseMTU", "yes"), ("UseHostname", "no"), *identity]
+        sections.append(("DHCPv4", [*entries, ("ClientIdentifier", "duid")] if identity else entries))
     if "ra" in interface.address:
         sections.append(("IPv6AcceptRA", [("RouteMetric", uplink_metric(box, name)), ("UseMTU", "yes")]))
         wants_prefix = any(each.delegated_from == name for each in box.interfaces.values())
         # Some providers delegate a prefix without a managed flag in their advertisements: ask anyway.
-        entries = [("WithoutRA", "solicit"), ("UseDelegatedPrefix", "yes")] if wants_prefix else []
-        sections.append(("DHCPv6", [*entries, ("UseHostname", "no")]))
+        asks = [("WithoutRA", "solicit"), ("UseDelegatedPrefix", "yes")] if wants_prefix else []
+        sections.append(("DHCPv6", [*asks, ("UseHostname", "no"), *identity]))
     if interface.delegated_from:
         uplink = box.interfaces[interface.delegated_from].device
         sections.append(("DHCPPrefixDelegation", [("UplinkInterface", uplink), ("Announce", "yes")]))

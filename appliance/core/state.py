@@ -23,7 +23,9 @@ UPLINK_MARK_MASK = 0xFF00_0000
 NETWORK_FOLDER = "/run/systemd/network"
 RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
 ALIAS = "appliance: "
-"""Interface alias (IFLA_IFALIAS) with which the tunnels' links begin."""
+"""Interface alias (IFLA_IFALIAS) with which the links of tunnels and leases begin."""
+LEASE_DEVICE = "lease-"
+"""How the devices of leased uplinks begin."""
 
 KERNEL = "kernel"
 USERSPACE = "userspace"
@@ -108,6 +110,8 @@ class DesiredLink:
     addresses: tuple[str, ...]
     mtu: int | None = None
     path: str = ""
+    above: str = ""
+    """The device that has its addresses, where that is another one (LeasedUplink)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,35 @@ class Uplink:
     gateways: tuple[str, ...]
     dynamic: bool
     carries_ipv6: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedUplink:
+    """An uplink of a pair whose address is lent: `device` is a MAC VLAN on the card `parent`, up on the master alone.
+
+    Its hardware address is `mac` on both boxes; `mac_alone` while they are no pair yet. `metric` is its routes'.
+    """
+
+    name: str
+    device: str
+    parent: str
+    mac: str
+    mac_alone: str
+    metric: int
+
+    @property
+    def alias(self) -> str:
+        return f"{ALIAS}lease {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An address, ADDRESS/LENGTH, that is lent to an uplink for so many more `seconds`. `gateway` "": none with it."""
+
+    uplink: str
+    address: str
+    gateway: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +269,7 @@ class Desired:
     grants: tuple[Grant, ...] = ()
     doors: tuple[Door, ...] = ()
     pair: Pair | None = None
+    leased: tuple[LeasedUplink, ...] = ()
     notes: tuple[str, ...] = ()
     trust: Trust | None = None
     fetch: Fetch | None = None
@@ -243,7 +277,11 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class ObservedLink:
-    """`kind` is IFLA_INFO_KIND ("wireguard", "tun", "veth", "" for a real card); `up` the administrative state."""
+    """`kind` is IFLA_INFO_KIND ("wireguard", "tun", "veth", "" for a real card); `up` the administrative state.
+
+    `parent` is the device below, "" for none. `lifetimes` says for how many seconds each address still holds,
+    `provisional` which of them are ours: taken over from the partner, and not confirmed by the network yet.
+    """
 
     device: str
     kind: str
@@ -252,6 +290,10 @@ class ObservedLink:
     mtu: int
     alias: str = ""
     addresses: frozenset[str] = frozenset()
+    mac: str = ""
+    parent: str = ""
+    lifetimes: dict[str, int] = field(default_factory=dict)
+    provisional: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +369,7 @@ def nothing(desired: Desired, files: bool = True) -> Desired:
         links=desired.links if files else (),
         files=desired.files if files else {},
         tunnels=(),
+        leased=(),
         routes=(),
         rules=(),
         sysctls={"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"},

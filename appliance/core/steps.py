@@ -76,6 +76,29 @@ class ReloadPair:
 
 
 @dataclass(frozen=True, slots=True)
+class AddLeaseLink:
+    """Makes the device of a leased uplink, a MAC VLAN on `parent`; it is down."""
+
+    device: str
+    parent: str
+    mac: str
+    alias: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: add on {self.parent}, hardware address {self.mac}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteLink:
+    """Removes an interface that nothing but the kernel runs."""
+
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: delete"
+
+
+@dataclass(frozen=True, slots=True)
 class AddTunnel:
     """Makes a WireGuard interface, run by `engine`."""
 
@@ -256,6 +279,8 @@ type Step = (
     | ReloadNetworkd
     | ReloadResolved
     | ReloadPair
+    | AddLeaseLink
+    | DeleteLink
     | AddTunnel
     | DeleteTunnel
     | SetDevice

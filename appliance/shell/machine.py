@@ -18,7 +18,7 @@ from appliance.adapters.files import RuntimeFiles
 from appliance.adapters.kernel_engine import KernelEngine, kernel_wireguard_present
 from appliance.adapters.keys import Keys
 from appliance.adapters.nft import Nft
-from appliance.adapters.rtnetlink import RtNetlink
+from appliance.adapters.rtnetlink import MACVLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
 from appliance.core.plan import running_engine
@@ -29,7 +29,11 @@ from appliance.shell.paths import Paths
 log = logging.getLogger("appliance.machine")
 
 SYSCTLS = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
-LINK_SYSCTL = "ignore_routes_with_linkdown"
+LINK_SYSCTLS = (
+    ("ipv4", "ignore_routes_with_linkdown"),
+    ("ipv6", "ignore_routes_with_linkdown"),
+    ("ipv6", "disable_ipv6"),
+)
 DEVICE_SECONDS = 3.0
 
 
@@ -88,7 +92,7 @@ class Machine:
         """Our tunnels as their engines have them. A link that just came and carries no alias yet counts as well."""
         found = {}
         for device, link in links.items():
-            if link.alias.startswith(ALIAS) or device.startswith("wg-"):
+            if (link.alias.startswith(ALIAS) or device.startswith("wg-")) and link.kind != MACVLAN:
                 try:
                     state = self.engines[running_engine(link)].read(device)
                 except Refused as error:
@@ -116,6 +120,10 @@ class Machine:
             case steps.ReloadPair():
                 systemd.reload_if_running(systemd.VRRP_UNIT)
                 systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
+            case steps.AddLeaseLink(device, parent, mac, alias):
+                self.netlink.add_macvlan(device, parent, mac, alias)
+            case steps.DeleteLink(device):
+                self.netlink.delete_link(device)
             case steps.AddTunnel(device, engine, alias):
                 self._add_tunnel(device, engine, alias)
             case steps.DeleteTunnel(device, engine):
@@ -173,7 +181,7 @@ class Machine:
 
     def _sysctls(self, links: Mapping[str, ObservedLink]) -> dict[str, str]:
         keys = list(SYSCTLS)
-        keys += [f"net/{family}/conf/{link}/{LINK_SYSCTL}" for family in ("ipv4", "ipv6") for link in links]
+        keys += [f"net/{family}/conf/{link}/{name}" for family, name in LINK_SYSCTLS for link in links]
         return {key: value for key in keys if (value := self._sysctl(key)) is not None}
 
     def _sysctl(self, key: str) -> str | None:

@@ -11,12 +11,12 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from appliance.adapters import systemd
+from appliance.adapters import conntrack, systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
-from appliance.core.pair.names import NOT_READY, PAIR_NAME, READY, READY_FILE
+from appliance.core.pair.names import LEASED_MAP, NOT_READY, PAIR_NAME, READY, READY_FILE, VIRTUAL_TABLE
 from appliance.core.plan import running_engine
-from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel
+from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel, Lease, LeasedUplink, Route
 from appliance.core.steps import PeerChange
 from appliance.core.takeover.events import Reading
 from appliance.shell.machine import Machine
@@ -35,11 +35,13 @@ class TakeoverShell:
 
     def __init__(self, machine: Machine, desired: Desired) -> None:
         self.machine = machine
+        self.leases: tuple[Lease, ...] = ()
         self.use(desired)
 
     def use(self, desired: Desired) -> None:
         """Takes over another configuration."""
         self.desired = desired
+        self.uplinks = {uplink.name: uplink for uplink in desired.leased}
         self.tunnels = [tunnel for tunnel in desired.tunnels if tunnel.moves]
         self.peers = {peer.name: (tunnel, peer) for tunnel in self.tunnels for peer in tunnel.peers}
 
@@ -54,7 +56,10 @@ class TakeoverShell:
     # -- tunnels ------------------------------------------------------------------------------------------------------
 
     def mute(self) -> None:
-        """Every moving tunnel's link down; a userspace engine forgets its sessions with its peers."""
+        """Every leased uplink and moving tunnel down; a userspace engine forgets its sessions with its peers."""
+        for uplink in self.uplinks.values():
+            with contextlib.suppress(Refused, OSError):
+                self.machine.netlink.set_link(uplink.device, up=False)
         for tunnel in self.tunnels:
             with contextlib.suppress(Refused, OSError):
                 self.machine.netlink.set_link(tunnel.device, up=False)
@@ -138,6 +143,49 @@ class TakeoverShell:
                     found[peer.name] = Reading(one.endpoint, one.last_handshake, one.received, one.sent)
         return found
 
+    # -- leases -------------------------------------------------------------------------------------------------------
+
+    def use_leases(self, leases: Sequence[Lease]) -> None:
+        """Up, which has networkd ask; until it is answered, what the partner had is here already."""
+        netlink = self.machine.netlink
+        for uplink in self.uplinks.values():
+            with contextlib.suppress(Refused, OSError):
+                netlink.set_link(uplink.device, up=True)
+        for lease, uplink in self._known(leases):
+            with contextlib.suppress(Refused, OSError):
+                netlink.lend_address(uplink.device, lease.address, lease.seconds)
+                if lease.gateway:
+                    netlink.lend_default(uplink.device, lease.gateway, lease.address, uplink.metric)
+                    destination = "::/0" if ":" in lease.gateway else "0.0.0.0/0"
+                    way = Route(destination, uplink.device, VIRTUAL_TABLE, lease.gateway, uplink.metric)
+                    netlink.add_routes([way])
+
+    def note_leases(self, leases: Sequence[Lease]) -> None:
+        """What is hidden behind a lease is hidden behind this one from now on; what was behind another one ends."""
+        before, self.leases = self._lent(self.leases), tuple(leases)
+        now = self._lent(leases)
+        self.fill_map()
+        for device, address in before.items():
+            if now.get(device, address) != address:
+                with contextlib.suppress(Refused):
+                    conntrack.forget_address(address)
+
+    def fill_map(self) -> None:
+        """Again whenever the table may be a new one. It has no such map where nothing hides behind a lease."""
+        held = ", ".join(f'"{device}" : {address}' for device, address in sorted(self._lent(self.leases).items()))
+        more = f"add element inet appliance {LEASED_MAP} {{ {held} }}" if held else ""
+        if self.uplinks:
+            with contextlib.suppress(Refused):
+                self.machine.nft.run(f"flush map inet appliance {LEASED_MAP}\n{more}")
+
+    def _known(self, leases: Iterable[Lease]) -> list[tuple[Lease, LeasedUplink]]:
+        return [(lease, self.uplinks[lease.uplink]) for lease in leases if lease.uplink in self.uplinks]
+
+    def _lent(self, leases: Iterable[Lease]) -> dict[str, str]:
+        """IPv4 addresses by device."""
+        known = self._known(leases)
+        return {uplink.device: lease.address.split("/")[0] for lease, uplink in known if ":" not in lease.address}
+
     # -- connections and neighbours -----------------------------------------------------------------------------------
 
     def hold_forward(self, on: bool) -> None:
@@ -146,18 +194,20 @@ class TakeoverShell:
     def ask_routers(self) -> None:
         """One ordinary question per router, in the background: the asking is what counts, not the answer."""
         pair = self.desired.pair
-        for router in pair.routers if pair else ():
-            if ":" not in router.gateway:
-                self._background(
-                    "arping", "-q", "-c", "1", "-w", "1", "-s", router.virtual, "-I", router.device, router.gateway
-                )
+        asked = [(router.virtual, router.device, router.gateway) for router in (pair.routers if pair else ())]
+        asked += [
+            (lease.address.split("/")[0], uplink.device, lease.gateway) for lease, uplink in self._known(self.leases)
+        ]
+        for source, device, gateway in asked:
+            if gateway and ":" not in gateway:
+                self._background("arping", "-q", "-c", "1", "-w", "1", "-s", source, "-I", device, gateway)
 
     def announce(self) -> None:
         pair = self.desired.pair
-        for virtual in pair.virtual_addresses if pair else ():
-            address = virtual.address.split("/")[0]
+        mine = [(one.device, one.address.split("/")[0]) for one in (pair.virtual_addresses if pair else ())]
+        for device, address in (*mine, *self._lent(self.leases).items()):
             if ":" not in address:
-                self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", virtual.device, address)
+                self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", device, address)
 
     def drop_virtual_addresses(self) -> None:
         pair = self.desired.pair

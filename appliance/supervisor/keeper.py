@@ -47,6 +47,8 @@ class Keeper:
     waited_for: ReloadNetworkd | None = None
     seen: dict[str, str] = field(default_factory=dict)
     role: Role = ALONE
+    seen_by: Callable[[Observed], None] = lambda observed: None
+    """Called with what every repair begins with; it may change the role."""
 
     def observe(self) -> Observed:
         return self.machine.observe(self.resolved(), self.outside())
@@ -82,6 +84,7 @@ class Keeper:
         try:
             observed = self.observe()
             self.remember(observed.devices)
+            self.seen_by(observed)
             todo = plan(desired, observed, desired, moved, self.seen, self.role)
         except (Refused, OSError) as error:
             self.failures = (str(error),)

@@ -17,9 +17,10 @@ from appliance.adapters import clock, systemd, vrrp_fifo
 from appliance.adapters.errors import Refused
 from appliance.adapters.pair_socket import PairSocket
 from appliance.core.codec import from_json, to_json
+from appliance.core.lent import leases
 from appliance.core.pair.names import CONNTRACKD_FILE, NOTIFY_FIFO, PROTOCOL_PORT
 from appliance.core.plan import engine_for
-from appliance.core.state import ALONE, Desired, Role
+from appliance.core.state import ALONE, Desired, Observed, Role
 from appliance.core.takeover import Machine as Takeover
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
@@ -68,6 +69,8 @@ class PairDriver:
         self.tasks: set[asyncio.Task[None]] = set()
         self.started = False
         self.closed = False
+        self.ruleset = ""
+        """The table that was seen last: a new one has nothing in its maps."""
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -76,6 +79,7 @@ class PairDriver:
         loop = asyncio.get_running_loop()
         unmuted = not self.keeper.role.muted
         loop.add_reader(self.fifo.descriptor, self._fifo)
+        self.keeper.seen_by = self._seen
         await self.socket.open()
         running = systemd.main_pid(systemd.VRRP_UNIT)
         if running:
@@ -103,6 +107,7 @@ class PairDriver:
     def close(self) -> None:
         """The configuration has no pair any more, or another one: the role, its addresses and daemons go."""
         self.closed = True
+        self.keeper.seen_by = lambda observed: None
         self.fifo.close()
         if self.timer:
             self.timer.cancel()
@@ -141,6 +146,13 @@ class PairDriver:
             for peer in tunnel.peers
         )
         self.handle(e.ConfigurationChanged(desired.digest, generation, peers, time.monotonic()))
+
+    def _seen(self, observed: Observed) -> None:
+        """The box was looked at. What is lent to it the partner is to know; nothing else tells of a lease."""
+        if observed.ruleset != self.ruleset:
+            self.ruleset = observed.ruleset
+            self.shell.fill_map()
+        self.handle(e.LeasesRead(leases(self.shell.desired, observed), time.monotonic()))
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -273,6 +285,10 @@ class PairDriver:
                 self.wake()
                 self.queue.append(e.Unmuted(now()))
                 self.shell.unmute()
+            case a.UseLeases(leases=leases):
+                self.shell.use_leases(leases)
+            case a.NoteLeases(leases=leases):
+                self.shell.note_leases(leases)
             case a.SetKeepalive(peers=peers, seconds=seconds):
                 self.shell.set_keepalive(peers, seconds)
             case a.CallPeers(peers=peers, seconds=seconds):
@@ -373,5 +389,6 @@ def role_at_start(machine: Machine, desired: Desired) -> Role:
         return ALONE
     links = machine.netlink.links()
     moving = [tunnel.device for tunnel in desired.tunnels if tunnel.moves]
+    moving += [uplink.device for uplink in desired.leased]
     at_work = bool(systemd.main_pid(systemd.VRRP_UNIT)) and any(links[d].up for d in moving if d in links)
     return Role(muted=not at_work)

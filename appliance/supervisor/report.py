@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from appliance.core.plan import Plan, running_engine
-from appliance.core.state import Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, Uplink
+from appliance.core.state import Desired, DesiredLink, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, Uplink
 
 SCHEMA = 1
 UP_SECONDS = 180.0
@@ -33,7 +33,7 @@ def report(
         "tunnels": [],
     }
     if desired:
-        base["interfaces"] = [_interface(link.name, link.device, observed) for link in desired.links]
+        base["interfaces"] = [_with_lease(link, observed) for link in desired.links]
         base["uplinks"] = [_uplink(uplink, observed) for uplink in desired.uplinks]
         base["tunnels"] = [_tunnel(tunnel, observed) for tunnel in desired.tunnels]
     return base
@@ -49,6 +49,17 @@ def _interface(name: str, device: str, observed: Observed) -> dict[str, Any]:
         "mtu": link.mtu if link else None,
         "addresses": sorted(link.addresses) if link else [],
     }
+
+
+def _with_lease(link: DesiredLink, observed: Observed) -> dict[str, Any]:
+    """A leased uplink's cable is its card's, its addresses are those of the device above: none, if not master."""
+    found = _interface(link.name, link.device, observed)
+    if link.above:
+        lent = observed.links.get(link.above)
+        here = bool(lent and lent.up)
+        found["addresses"] = sorted(lent.addresses) if lent and here else []
+        found["lease"] = {"device": link.above, "mac": lent.mac if lent else None, "here": here}
+    return found
 
 
 def _uplink(uplink: Uplink, observed: Observed) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def capture(node: Node, ifname: str, filter: str = "", *options: str) -> Iterato
     said = ""
     for line in process.stderr:
         said += line
-        if line.startswith("listening on"):
+        if "listening on" in line:
             break
     else:
         raise AssertionError(f"[{node.name}] tcpdump on {ifname}: {said}")

@@ -125,6 +125,8 @@ class Surroundings:
 
 
 class Duo(Surroundings):
+    yaml = YAML
+
     def build(self) -> Duo:
         self.wire()
         self.alpha, self.bravo = (self._box(name) for name in ("alpha", "bravo"))
@@ -148,7 +150,7 @@ class Duo(Surroundings):
             (keys / file).write_text(text)
             (keys / file).chmod(0o600)
         public = {each: self.keys[each].public for each in ("laptop", "branch")}
-        confirmed(box, YAML.format(**public))
+        confirmed(box, self.yaml.format(**public))
         return box
 
     def boot(self) -> Duo:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from appliance.core.firewall.pairs import Pair
-from appliance.core.firewall.text import chain, comment, elements, one_or_set, quoted
+from appliance.core.firewall.text import INDENT, chain, comment, elements, one_or_set, quoted
 from appliance.core.firewall.zones import Site, Zone, devices
 from appliance.core.model import PortForward
 from appliance.core.pair.addresses import usable_address, virtual_addresses
+from appliance.core.pair.leases import leased
+from appliance.core.pair.names import LEASED_MAP
 from appliance.core.values import Ports
+
+_LEASED = f"""\
+{INDENT}map {LEASED_MAP} {{
+{INDENT * 2}typeof oifname : ip saddr
+{INDENT}}}
+"""
 
 Arrival = tuple[str, int, Ports]
 """A zone's name, an IP version, a port: what one forward takes for itself."""
@@ -86,7 +94,9 @@ def _masquerade(site: Site) -> list[str]:
     incoming interface.
 
     In a pair the address that moves is named: `masquerade` takes the first address of the interface, a box's own, and
-    forgets its connections when an address goes (net/netfilter/nf_nat_masquerade.c)."""
+    forgets its connections when an address goes or its interface goes down (net/netfilter/nf_nat_masquerade.c), of
+    which the new master would be told. A lease stands in a map, which the supervisor fills."""
+    lent = {name: interface.address for name, interface in leased(site.config, site.box).items()}
     inside = [*devices(site.lans.values()), *site.tunnel_devices]
     rules = []
     for index, name in enumerate(site.config.firewall.masquerade):
@@ -97,7 +107,11 @@ def _masquerade(site: Site) -> list[str]:
             passing = f'iifname {quoted(sources)} oifname "{zone.device}"'
             moving = usable_address(site.config, name, 4)
             hide = f"snat ip to {moving.ip}" if moving else "masquerade"
+            if "dhcp" in lent.get(name, []):
+                held = f"snat ip to oifname map @{LEASED_MAP}"
+                rules.append(f"{passing} meta nfproto ipv4 {held}{comment(f'{source}: the lease, once it is known')}")
             rules.append(f"{passing} meta nfproto ipv4 {hide}{comment(source)}")
     if not rules:
         return []
-    return [chain("masquerading", rules, "type nat hook postrouting priority srcnat; policy accept;")]
+    maps = [_LEASED] if any("dhcp" in addresses for addresses in lent.values()) else []
+    return [*maps, chain("masquerading", rules, "type nat hook postrouting priority srcnat; policy accept;")]

@@ -12,6 +12,7 @@ from appliance.core.firewall.spoofing import spoofing_chains
 from appliance.core.firewall.text import INDENT, chain, comment, elements
 from appliance.core.firewall.zones import LineOf, Site, devices
 from appliance.core.model import BOX, Config
+from appliance.core.pair.leases import with_lease_devices
 
 TABLE = "inet appliance"
 
@@ -44,6 +45,7 @@ def render(config: Config, box: str, line: LineOf, *, offload: bool = False) -> 
 
 def render_both(config: Config, box: str, line: LineOf) -> tuple[str, str]:
     """The text without and with flow offload; they share all that takes time."""
+    config = with_lease_devices(config)
     site = Site(config, box, line)
     pairs, elsewhere = _pairs(site)
     admit_forwards(site, pairs)

@@ -54,17 +54,28 @@ def _pair_link(site: Site, failover: Failover) -> Iterator[Problem]:
 
 
 def _uplinks(site: Site, failover: Failover) -> Iterator[Problem]:
-    """A lease belongs to one box: moving it takes more than an address."""
-    for place in site.places:
+    """A lease moves with the role: the device that has it holds nothing else, and is the same on both boxes."""
+    for place in site.places if len(site.config.boxes) > 1 else ():
+        if place.interface.delegated_from:
+            message = (
+                "a pair does not carry out a delegated prefix yet, since the router that announces it would change"
+            )
+            yield Problem((*place.path, "delegated_from"), f"{message}; remove this line")
+        learned = {address for address in place.interface.address if isinstance(address, str)}
+        if not learned or place.name == failover.pair_link:
+            continue
+        words = " and ".join(f"`{word}`" for word in sorted(learned))
         for position, address in enumerate(place.interface.address):
-            if isinstance(address, str) and len(site.config.boxes) > 1 and place.name != failover.pair_link:
+            if not isinstance(address, str):
+                message = f"{place.name} has its address by {words} in turn with the other box, and cannot keep another"
+                yield Problem((*place.path, "address", position), f"{message}; remove {address}, or {words}")
+        for other in site.interfaces[place.name]:
+            there = {address for address in other.interface.address if isinstance(address, str)}
+            if there != learned and other.box != place.box:
                 message = (
-                    f"a pair does not carry out `{address}` yet, since the lease would have to move between the boxes"
+                    f"{place.name} has its address by {words} here and not on {other.box}, and one lease is for both"
                 )
-                yield Problem(
-                    (*place.path, "address", position),
-                    f"{message}; write each box's static address, or only the one under failover.virtual_addresses",
-                )
+                yield Problem((*place.path, "address"), f"{message}; write the same on both boxes")
 
 
 def _pair_ports(site: Site, failover: Failover) -> Iterator[Problem]:
@@ -116,6 +127,8 @@ def _wrong(place: Place, address: Interface) -> str | None:
         return f"{message}; write a third one, which moves between the boxes"
     if address.ip in place.interface.gateway:
         return f"{address.ip} is the gateway of {place.name}; write an address that nobody has"
+    if any(isinstance(own, str) for own in place.interface.address):
+        return f"the address of {place.name} is lent by the network, and moves by itself; remove this line"
     if address.is_link_local:
         return None
     if address in place.only_moving:

@@ -8,6 +8,7 @@ from appliance.core.lint.prefixes import Prefix, prefix
 from appliance.core.lint.site import Place, Site, listed
 from appliance.core.model import Interface
 from appliance.core.problems import Problem
+from appliance.core.state import LEASE_DEVICE
 from appliance.core.values import Address
 
 IPV6_MINIMUM_MTU = 1280
@@ -30,8 +31,9 @@ def _devices(site: Site) -> Iterator[Problem]:
         first = seen.setdefault((place.box, device), place)
         if first is not place:
             yield Problem(path, f"{device} is the device of {first.name} already; each interface needs its own")
-        if device.startswith("wg-"):
-            message = f"{device} would be the device of a tunnel; write a physical one such as enp1s0 (see `ip link`)"
+        if device.startswith(("wg-", LEASE_DEVICE)):
+            what = "a tunnel" if device.startswith("wg-") else "a pair's lease"
+            message = f"{device} would be the device of {what}; write a physical one such as enp1s0 (see `ip link`)"
             yield Problem(path, message)
         if device == "lo":
             yield Problem(path, "lo is the loopback device; write a physical one such as enp1s0 (see `ip link`)")

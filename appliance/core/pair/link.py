@@ -19,10 +19,11 @@ def enrolled(desired: Desired, keys: dict[str, str]) -> bool:
 
 
 def with_pair_link(desired: Desired, keys: dict[str, str]) -> Desired:
-    """The same with the pair link as one more tunnel, which does not move; unchanged where the boxes are strangers."""
+    """The same with the pair link as one more tunnel, which does not move. Where the boxes are strangers there is none,
+    and each has a hardware address of its own for what is lent to it."""
     pair = desired.pair
     if pair is None or not enrolled(desired, keys):
-        return desired
+        return replace(desired, leased=tuple(replace(each, mac=each.mac_alone) for each in desired.leased))
     partner = DesiredPeer(
         name=f"{PAIR_NAME}.{pair.partner}",
         public_key=keys[PARTNER_KEY],

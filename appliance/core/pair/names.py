@@ -21,6 +21,9 @@ STATE_PORT = 3780
 GROUP = "pair"
 """The sync group of all instances, if there are several: a box is master on all of its networks or on none."""
 
+LEASED_MAP = "leased_ipv4"
+"""The map in our nft table from a leased uplink's device to the address that it has, or will have as master."""
+
 VIRTUAL_TABLE = 50
 """keepalived fills it on the master: the networks of the virtual addresses, and the default routes."""
 

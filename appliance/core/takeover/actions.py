@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from appliance.core.state import Lease
 from appliance.core.takeover.hello import Hello
 
 
 @dataclass(frozen=True, slots=True)
 class MuteTunnels:
-    """Every tunnel's link down. A userspace engine does not notice that: its peers are removed and added again too.
+    """The leased uplinks' links down, without giving a lease back, and every tunnel's. A userspace engine does not
+    notice that: its peers are removed and added again too.
 
     Endpoints stay, sessions and the limiter of initiations go.
     """
@@ -19,6 +21,20 @@ class MuteTunnels:
 @dataclass(frozen=True, slots=True)
 class UnmuteTunnels:
     """Every tunnel's link up; each peer that has a keepalive is sent an initiation by that. Answer with Unmuted."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseLeases:
+    """The leased uplinks up, with these addresses and ways on until the network has confirmed them or lent others."""
+
+    leases: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteLeases:
+    """What the leased uplinks have on the master changed: what is hidden behind it is to know, here as there."""
+
+    leases: tuple[Lease, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,8 @@ class Note:
 type Action = (
     MuteTunnels
     | UnmuteTunnels
+    | UseLeases
+    | NoteLeases
     | SetKeepalive
     | CallPeers
     | ReAddPeers

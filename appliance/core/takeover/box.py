@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from appliance.core.state import Lease
 from appliance.core.takeover.actions import Action, Note, SetKeepalive, StepClock, TellPartner
 from appliance.core.takeover.calls import Calls
 from appliance.core.takeover.events import MASTER, Peer
@@ -80,6 +81,10 @@ class Box:
         self.handover_until: float | None = None
         self.able = False
 
+        # The leases of the master's uplinks, with what was left of them at that time.
+        self.leases: tuple[Lease, ...] = ()
+        self.leases_at = 0.0
+
         # The takeover.
         self.calls = Calls(timers)
         self.phases: Phases | None = None
@@ -117,6 +122,11 @@ class Box:
         step = self.floor.step(self.now)
         if step is not None:
             self.do(StepClock(step))
+
+    def held_leases(self) -> tuple[Lease, ...]:
+        """Those that hold at this moment, with the seconds that are left."""
+        past = self.now - self.leases_at
+        return tuple(replace(each, seconds=each.seconds - past) for each in self.leases if each.seconds > past + 1)
 
     def note_clock(self) -> None:
         self.note("clock", self.floor.sentence(self.now))
@@ -170,4 +180,5 @@ class Box:
             since=since,
             until=until,
             entries=entries,
+            leases=self.held_leases() if not self.muted else (),
         )

@@ -7,7 +7,7 @@ handshakes anew once the other has stepped down: the peers' sessions are with th
 
 from __future__ import annotations
 
-from appliance.core.takeover import redial, role
+from appliance.core.takeover import leases, redial, role
 from appliance.core.takeover.actions import Announce, AskConnections, SendConnections, SetEndpoints
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.events import MASTER
@@ -33,6 +33,7 @@ def heard(box: Box, hello: Hello) -> None:
             box.do(SetEndpoints(known))
         if box.table.version >= hello.version:
             box.synced_epoch = hello.epoch
+    leases.heard(box, hello)
     _contest(box, hello)
     _connections(box, returned)
     if box.suspect_until is not None and _answers(box, hello):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from appliance.core.state import USERSPACE
+from appliance.core.state import USERSPACE, Lease
 from appliance.core.takeover.hello import Hello
 
 MASTER = "MASTER"
@@ -146,6 +146,14 @@ class ConnectionsReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class LeasesRead:
+    """What is lent to this box's uplinks at this moment."""
+
+    leases: tuple[Lease, ...]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Uplink:
     up: bool
     now: float
@@ -203,6 +211,7 @@ type Event = (
     | Committed
     | Unmuted
     | ConnectionsReceived
+    | LeasesRead
     | Uplink
     | ConfigurationChanged
     | HandoverAsked

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.core.state import Lease
+
 SCHEMA = 1
 
 BOOT = "boot"
@@ -69,4 +71,6 @@ class Hello:
     until: tuple[int, int] = NEVER
     entries: tuple[Entry, ...] = ()
     """All that changed in the table after `since`, up to `until`."""
+    leases: tuple[Lease, ...] = ()
+    """Of the sender's uplinks, when it is master; their seconds count from now."""
     schema: int = SCHEMA

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.core.takeover import contest, life, readiness, redial, role
+from appliance.core.takeover import contest, leases, life, readiness, redial, role
 from appliance.core.takeover import events as e
 from appliance.core.takeover.actions import Action, RaiseFloor, SetEndpoints
 from appliance.core.takeover.box import Box
@@ -149,6 +149,8 @@ class Machine:
             case e.ConnectionsReceived():
                 box.connections_until = None
                 box.note("connections", "")
+            case e.LeasesRead(leases=found):
+                leases.read(box, found)
             case e.Uplink(up=up):
                 box.uplink = up
             case e.ConfigurationChanged():

@@ -17,6 +17,7 @@ from appliance.core.takeover.actions import (
     ReadPeers,
     SetEndpoints,
     UnmuteTunnels,
+    UseLeases,
 )
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.calls import Calls
@@ -52,6 +53,8 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.calls = Calls(box.timers)
     box.calls.add(box.peers[name] for name in lately)
     box.calls.add((peer for name, peer in box.peers.items() if name not in active and peer.keepalive), quiet=True)
+    # Before the first keepalive: wireguard-go sends on a link that is down, and would find no way out.
+    box.do(UseLeases(box.held_leases()))
     box.set_keepalives(dict.fromkeys(box.calls.first(box.now), box.timers.call_keepalive))
     box.do(UnmuteTunnels(), AddTunnelRoutes(), AskRouter())
     if again:

@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from appliance.core.check import check
 from appliance.core.model import Config
-from appliance.core.networkd import network_file
 from appliance.core.pair.addresses import pair_addresses, pair_endpoints
 from appliance.core.pair.files import pair_files
 from appliance.core.pair.instances import hearing_devices, role_line
+from appliance.core.pair.lease_files import network_files
+from appliance.core.pair.leases import leased_uplinks
 from appliance.core.pair.routing import pair_rules
 from appliance.core.state import MAIN_TABLE, Rule
 
@@ -46,9 +47,12 @@ def _network(config: Config, box: str) -> str:
     lines.append(f"hears on: {' '.join(hearing_devices(config, box))}")
     lines.append('master when the FIFO says: {} "{}" MASTER'.format(*role_line(config, box)))
     lines += [f"ip -{rule.family} rule add {_rule(rule)}" for rule in pair_rules(config, box)]
-    for name, interface in config.boxes[box].interfaces.items():
-        if interface.is_uplink:
-            lines += ["", *network_file(config, config.boxes[box], name).splitlines()[1:]]
+    for path, text in network_files(config, box).items():
+        name = PurePosixPath(path).name.removeprefix("50-appliance-").split(".")[0]
+        if config.boxes[box].interfaces[name].is_uplink:
+            lines += ["", *text.splitlines()[1:]]
+    for each in leased_uplinks(config, box):
+        lines += ["", f"ip link add {each.device} link {each.parent} address {each.mac} type macvlan mode private"]
     return "\n".join(lines) + "\n"
 
 

@@ -102,6 +102,8 @@ class Node:
     powered: bool = False
     muted: bool = True
     muted_since: float = 0.0
+    leased_up: bool = False
+    """The uplinks whose address is lent to both boxes, with the hardware address that both have."""
     addresses: bool = False
     carrier: bool = True
     ready: bool = False
@@ -164,6 +166,7 @@ class Node:
         self.vrrp, self.stalled_until, self.waiting = "", 0.0, []
         self.engine = Engine()
         self.set_muted(True)
+        self.leased_up = False
 
     def start_supervisor(self) -> None:
         if self.machine or not self.powered:
@@ -248,7 +251,7 @@ class Node:
             self.kept_epoch = self.machine.box.epoch
             takeover = self.machine.report().takeover
             self.kept_settled = takeover is None or takeover.done
-            assert self.muted == self.machine.box.muted
+            assert self.muted == self.machine.box.muted != self.leased_up
             assert len(self.machine.box.calls.outstanding(self.world.now)) <= 64
 
     def set_muted(self, muted: bool) -> None:
@@ -260,9 +263,12 @@ class Node:
         match action:
             case a.MuteTunnels():
                 self.set_muted(True)
+                self.leased_up = False
                 self.engine.handshake, self.engine.initiated = {}, {}
                 for peer in world.peers.values():
                     peer.session = "" if peer.session == self.name else peer.session
+            case a.UseLeases():
+                self.leased_up = True
             case a.UnmuteTunnels():
                 self.set_muted(False)
                 world.later(STEP, lambda: self.notify(e.Unmuted(world.now)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from takeover_steps import WALL, Bench, kinds, only
 
 from appliance.core.codec import from_json, to_json
+from appliance.core.state import Lease
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
 from appliance.core.takeover.hello import Entry, Hello
@@ -129,6 +131,7 @@ def test_the_order_of_a_promotion() -> None:
     assert kinds(done) == [
         "HoldForward",
         "CommitConnections",
+        "UseLeases",
         "SetKeepalive",
         "UnmuteTunnels",
         "AddTunnelRoutes",
@@ -517,3 +520,58 @@ def test_status_says_which_box_is_ahead() -> None:
     bench.hear("backup", 1, digest="newer", generation=8)
     partner = bench.machine.report().partner
     assert partner is not None and not partner.in_step and partner.ahead == "alpha"
+
+
+# -- leases --------------------------------------------------------------------------------------------------------
+
+LENT = Lease("wan", "203.0.113.10/24", "203.0.113.1", 600.0)
+
+
+def test_a_standby_uses_the_lease_that_the_master_told_it_of() -> None:
+    bench = Bench()
+    bench.booted()
+    assert only(a.NoteLeases, bench.hear("master", 4, leases=(LENT,))) == [a.NoteLeases((LENT,))]
+    assert not only(a.NoteLeases, bench.hear("master", 4, leases=(replace(LENT, seconds=599.5),)))
+    bench.later(0.5)
+    assert only(a.UseLeases, bench.vrrp("MASTER"))[0].leases == (replace(LENT, seconds=599.0),)
+
+
+def test_a_lease_that_has_ended_is_not_used() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, leases=(replace(LENT, seconds=5.0),))
+    bench.later(4.5)
+    assert only(a.UseLeases, bench.vrrp("MASTER")) == [a.UseLeases(())]
+
+
+def test_a_master_that_lost_its_line_has_not_lost_the_lease_for_the_other() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, leases=(LENT,))
+    bench.hear("master", 4)
+    assert only(a.UseLeases, bench.vrrp("MASTER"))[0].leases == (LENT,)
+
+
+def test_a_master_tells_at_once_what_was_lent_to_it() -> None:
+    bench = Bench()
+    bench.master()
+    done = bench.tell(e.LeasesRead((LENT,), bench.now))
+    assert only(a.NoteLeases, done) == [a.NoteLeases((LENT,))]
+    assert only(a.TellPartner, done)[0].hello.leases == (LENT,)
+    assert not only(a.NoteLeases, bench.tell(e.LeasesRead((replace(LENT, seconds=900.0),), bench.now)))
+    other = replace(LENT, address="203.0.113.77/24")
+    assert only(a.NoteLeases, bench.tell(e.LeasesRead((other,), bench.now))) == [a.NoteLeases((other,))]
+    assert only(a.NoteLeases, bench.hear("backup", 1, leases=(LENT,))) == []
+
+
+def test_a_standby_has_nothing_to_say_of_leases() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4, leases=(LENT,))
+    assert not only(a.NoteLeases, bench.tell(e.LeasesRead((), bench.now)))
+    assert all(not told.hello.leases for told in only(a.TellPartner, bench.later(1.0)))
+
+
+def test_leases_survive_the_way_to_the_other_box() -> None:
+    hello = Hello("alpha", "one", 1, "master", 4, leases=(LENT,))
+    assert from_json(Hello, to_json(hello)) == hello

@@ -1,0 +1,44 @@
+"""Which leases a box has at this moment, as its system says. Pure, and without a parser: the supervisor asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from appliance.core.state import Desired, Lease, LeasedUplink, Observed, ObservedLink
+
+FOR_EVER = 0xFFFF_FFFF
+"""Seconds that mean no end (RFC 2131 section 3.3, RFC 4861 section 4.6.2)."""
+
+
+def leases(desired: Desired, observed: Observed) -> tuple[Lease, ...]:
+    """What was lent to the uplinks of `desired`; none on a box whose leased uplinks are down."""
+    found: list[Lease] = []
+    for uplink in desired.leased:
+        link = observed.links.get(uplink.device)
+        if link is not None and link.up:
+            found += _leases(uplink, link, observed)
+    return tuple(found)
+
+
+def superseded(link: ObservedLink) -> tuple[str, ...]:
+    """Addresses taken over from the partner, beside which the network has lent another one by now."""
+    confirmed = {_version(one) for one in link.addresses - link.provisional if not _is_link_local(one)}
+    return tuple(sorted(one for one in link.provisional if _version(one) in confirmed))
+
+
+def _leases(uplink: LeasedUplink, link: ObservedLink, observed: Observed) -> Iterator[Lease]:
+    gone = superseded(link)
+    defaults = sorted((each for each in observed.defaults if each.device == uplink.device), key=lambda d: d.metric)
+    for address in sorted(link.addresses):
+        if _is_link_local(address) or address in gone:
+            continue
+        ways = [each.gateway for each in defaults if _version(each.gateway) == _version(address)]
+        yield Lease(uplink.name, address, ways[0] if ways else "", link.lifetimes.get(address, FOR_EVER))
+
+
+def _version(text: str) -> int:
+    return 6 if ":" in text else 4
+
+
+def _is_link_local(address: str) -> bool:
+    return address.startswith(("fe80:", "169.254."))

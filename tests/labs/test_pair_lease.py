@@ -1,0 +1,243 @@
+"""A provider that lends one address to one client, and two boxes that are that client in turn.
+
+The drawing stands in tests/labs/pair.py; here no box has an address outside. The provider's DHCP server has one, and so
+a second client would get none; its router announces an IPv6 network, in which a client makes itself an address.
+
+     internet    DHCP (dnsmasq): 203.0.113.10, to one client; router advertisements (radvd): 2001:db8:203::/64
+         │
+     ────┴────┬─────────────────┐
+       enp1s0 │ lease-wan  enp1s0 │ (lease-wan, down)
+         ┌────┴────┐       ┌────┴────┐
+         │  alpha  │       │  bravo  │
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.lab import Box, Capture, Lab, Node, capture, wait_for
+from tests.labs.office import in_order, status
+from tests.labs.pair import HOST, VIRTUAL, YAML, Duo, pair
+from tests.labs.test_pair_takeover import hand_over, prefer_alpha, traffic
+
+MAC = "6a:b5:d1:7c:15:e0"
+IPV6 = "2001:db8:203:0:68b5:d1ff:fe7c:15e0"
+DHCP = "udp port 67 or udp port 68"
+ROUTER = "203.0.113.1"
+RADVD = """\
+interface zurich {
+  AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4;
+  prefix 2001:db8:203::/64 { };
+};
+"""
+
+
+class LeaseDuo(Duo):
+    yaml = (
+        re.sub(r"address: 203\.0\.113\.\d/24, gateway: 203\.0\.113\.1", "address: [dhcp, ra]", YAML).replace(
+            "    wan: 203.0.113.10/24\n", ""
+        )
+        + f"  port_forwards: [{{{{from: wan, port: tcp/9000, to: {HOST}}}}}]\n"
+    )
+
+    def build(self) -> LeaseDuo:
+        super().build()
+        self.lend(10)
+        self.internet.sh("ip address add 2001:db8:203::1/64 dev zurich")
+        self.internet.put("/run/radvd.conf", RADVD)
+        self.internet.run("radvd", "--config=/run/radvd.conf", "--pidfile=/run/radvd.pid", "--logmethod=none")
+        for node in (self.internet, self.host):
+            node.popen("socat", "TCP-LISTEN:9000,fork,reuseaddr", "EXEC:cat", stdout=subprocess.DEVNULL)
+        return self
+
+    def lend(self, host: int) -> None:
+        """The provider hands out this address and no other, and knows no earlier lease."""
+        self.internet.sh("! test -e /run/dhcp.pid || kill $(cat /run/dhcp.pid); rm -f /run/dhcp.leases")
+        wait_for(lambda: ":67 " not in self.internet.sh("ss -Hlun"), 5, "the DHCP server before is gone")
+        self.internet.run(
+            *("dnsmasq", "--port=0", "--no-hosts", "--pid-file=/run/dhcp.pid", "--interface=zurich"),
+            *("--bind-dynamic", "--dhcp-leasefile=/run/dhcp.leases", "--dhcp-authoritative", "--no-ping"),
+            f"--dhcp-range=203.0.113.{host},203.0.113.{host},255.255.255.0,10m",
+        )
+
+    @contextmanager
+    def silent_provider(self) -> Iterator[None]:
+        """It hears nobody until the end of the block."""
+        self.internet.sh("kill -STOP $(cat /run/dhcp.pid)")
+        try:
+            yield
+        finally:
+            self.internet.sh("kill -CONT $(cat /run/dhcp.pid)")
+
+
+class Session:
+    """A TCP connection to an echo server, kept open while something happens."""
+
+    def __init__(self, source: Node, address: str) -> None:
+        self.process = source.popen("socat", "-", f"TCP:{address}:9000", stdin=subprocess.PIPE)
+        self.says("hello")
+
+    def says(self, text: str) -> None:
+        """What is sent comes back, on the same connection."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(f"{text}\n")
+        self.process.stdin.flush()
+        assert select.select([self.process.stdout], [], [], 10)[0], f"{text}: nothing came back"
+        assert self.process.stdout.readline() == f"{text}\n"
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def kept(duo: LeaseDuo, event: str) -> Iterator[None]:
+    """Datagrams counted and connections kept, through tunnel, NAT and a forwarded port, while something happens."""
+    with ExitStack() as stack:
+        sessions = [Session(duo.host, ROUTER), Session(duo.branch, VIRTUAL), Session(duo.laptop, HOST)]
+        for session in sessions:
+            stack.callback(session.close)
+        with traffic(duo, event):
+            yield
+        for session in sessions:
+            session.says("still here")
+
+
+def lent(box: Box) -> str:
+    return box.address("lease-wan")
+
+
+def confirmed_by_the_provider(box: Box) -> bool:
+    return "proto" not in box.sh("ip -4 -o address show dev lease-wan") and lent(box) != ""
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[Capture]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def duo(asked: list[Capture]) -> Iterator[LeaseDuo]:
+    with Lab("pair-lease", __doc__ or "") as lab:
+        duo = LeaseDuo(lab).build()
+        with capture(duo.internet, "zurich", DHCP, "-vv") as said:
+            asked.append(said)
+            duo.boot()
+            yield duo
+
+
+def test_the_master_has_the_lease_and_the_other_box_sees_its_cable(duo: LeaseDuo) -> None:
+    prefer_alpha(duo)
+    wait_for(lambda: lent(duo.alpha) == VIRTUAL and duo.alpha.address("lease-wan", 6) == IPV6, 20, "alpha has both")
+    duo.host.ping(ROUTER)
+    for box in (duo.alpha, duo.bravo):
+        in_order(box)
+        assert MAC in box.sh("ip link show lease-wan")
+    assert f"default via {ROUTER} dev lease-wan" in duo.alpha.sh("ip route show table 50")
+    wan = status(duo.bravo)["interfaces"][0]
+    assert (wan["carrier"], wan["addresses"], wan["lease"]["here"]) == (True, [], False)
+    assert "the lease is the master's" in duo.bravo.run("appliance", "status").stdout
+
+
+def test_planned_handover_and_return(duo: LeaseDuo) -> None:
+    prefer_alpha(duo)
+    with kept(duo, "planned handover"):
+        hand_over(duo.alpha, "bravo")
+        duo.settled(duo.bravo)
+    assert (lent(duo.alpha), lent(duo.bravo)) == ("", VIRTUAL)
+    with kept(duo, "planned handover back"):
+        hand_over(duo.bravo, "alpha")
+        duo.settled(duo.alpha, 60)
+
+
+def test_power_cut_and_return(duo: LeaseDuo) -> None:
+    prefer_alpha(duo)
+    with kept(duo, "power cut of the master"):
+        duo.alpha.power_cut()
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 10, "bravo is master")
+    assert (lent(duo.bravo), duo.bravo.address("lease-wan", 6)) == (VIRTUAL, IPV6)
+    with kept(duo, "preferred box boots and returns"):
+        duo.alpha.boot()
+        duo.settled(duo.alpha, 60)
+
+
+def test_nobody_waits_for_the_provider(duo: LeaseDuo) -> None:
+    """The address is used before it is confirmed, and no longer than it was lent for."""
+    prefer_alpha(duo)
+    with duo.silent_provider():
+        with kept(duo, "power cut of the master, and the provider is silent"):
+            duo.alpha.power_cut()
+            wait_for(lambda: pair(duo.bravo).get("role") == "master", 10, "bravo is master")
+        assert not confirmed_by_the_provider(duo.bravo)
+        assert 500 < int(re.findall(r"valid_lft (\d+)sec", duo.bravo.sh("ip -4 address show lease-wan"))[0]) < 600
+        in_order(duo.bravo)
+    wait_for(lambda: confirmed_by_the_provider(duo.bravo), 40, "the provider confirms the address")
+    duo.alpha.boot()
+
+
+def test_the_uplinks_cable(duo: LeaseDuo) -> None:
+    prefer_alpha(duo)
+    link = duo.alpha.links[0]
+    with kept(duo, "cable enp1s0 out"):
+        link.cut()
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 10, "bravo is master")
+    link.mend()
+    prefer_alpha(duo)
+
+
+def test_one_voice(duo: LeaseDuo) -> None:
+    """A standby sends nothing at all to the provider, its card has no word of its own, and no one answers twice."""
+    prefer_alpha(duo)
+    cards = " or ".join(f"ether src {box.sh('cat /sys/class/net/enp1s0/address')}" for box in (duo.alpha, duo.bravo))
+    with capture(duo.internet, "zurich", cards) as cards_said:
+        with capture(duo.bravo, "enp1s0", "", "-Q", "out", "-e") as standby:
+            with traffic(duo, "nothing happens"):
+                duo.bravo.sh("systemctl restart appliance")
+                wait_for(lambda: pair(duo.bravo).get("role") == "backup", 20, "bravo's supervisor is back")
+                duo.bravo.sh("ip link set lease-wan up")
+                wait_for(lambda: ",UP" not in duo.bravo.sh("ip -o link show lease-wan"), 5, "down again")
+        told = [line for line in standby.lines if "51820" in line or "BOOTP" in line or "ARP" in line]
+        assert told == []
+        with capture(duo.alpha, "enp1s0", "", "-Q", "out", "-e") as before:
+            hand_over(duo.alpha, "bravo")
+            duo.settled(duo.bravo)
+            wait_for(lambda: lent(duo.alpha) == "", 5, "alpha is silent")
+            silent_since = len(before.lines)
+            with traffic(duo, "nothing happens"):
+                pass
+        assert before.lines[silent_since:] == []
+        assert "Release" not in "\n".join(before.lines)
+    assert cards_said.lines == []
+
+
+def test_another_address_is_followed(duo: LeaseDuo) -> None:
+    """The provider forgot the lease while the master died: its word counts, and nothing hides behind the old one."""
+    prefer_alpha(duo)
+    duo.lend(77)
+    duo.alpha.power_cut()
+    wait_for(lambda: lent(duo.bravo) == "203.0.113.77", 60, "bravo has what it was given")
+    with capture(duo.internet, "zurich", f"src host {VIRTUAL}") as stale:
+        duo.host.ping(ROUTER, timeout=10)
+        in_order(duo.bravo)
+    assert stale.lines == []
+    assert VIRTUAL not in duo.bravo.sh("ip -4 address show lease-wan; ip route")
+    duo.alpha.boot()
+    duo.settled(duo.alpha, 60)
+    wait_for(lambda: lent(duo.alpha) == "203.0.113.77", 10, "alpha, too")
+
+
+def test_the_provider_has_seen_one_client(duo: LeaseDuo, asked: list[Capture]) -> None:
+    """In all that went before."""
+    said = "\n".join(asked[0].lines)
+    assert set(re.findall(r"Client-Ethernet-Address (\S+)", said)) == {MAC}
+    identities = set(re.findall(r"Client-ID \(61\), length \d+: (.+)", said))
+    print(identities)
+    assert len(identities) == 1
+    assert not re.search("Release|Decline", said)
+    assert len(duo.internet.sh("cat /run/dhcp.leases").splitlines()) == 1
