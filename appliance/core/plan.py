@@ -261,6 +261,9 @@ class _Planner:
             up = link is not None and link.up
             if up == self.role.muted:
                 self.add(SetLink(uplink.device, up=not up), SetLink(uplink.device, up=up))
+            if link is not None and not up and not self.role.muted:
+                # Somebody had it down, its routes went, and networkd's client is content with its lease.
+                self.add(ReloadNetworkd((uplink.device,)))
             for address in superseded(link) if link else ():
                 self.add(DeleteAddress(uplink.device, address))
 

@@ -216,6 +216,22 @@ def test_one_voice(duo: LeaseDuo) -> None:
     assert cards_said.lines == []
 
 
+@pytest.mark.parametrize(
+    "harm", ["ip link set lease-wan down", "ip link delete lease-wan", "nft delete table inet appliance"]
+)
+def test_what_was_changed_by_hand_is_put_back(duo: LeaseDuo, harm: str) -> None:
+    prefer_alpha(duo)
+    duo.alpha.sh(harm)
+    held = f'"lease-wan" : {VIRTUAL}'
+    wait_for(
+        lambda: held in duo.alpha.sh("nft list map inet appliance leased_ipv4", check=False), 10, "the map is filled"
+    )
+    wait_for(lambda: f"default via {ROUTER} dev lease-wan" in duo.alpha.sh("ip route"), 10, "there is a way on")
+    duo.host.ping(ROUTER, timeout=10)
+    wait_for(lambda: confirmed_by_the_provider(duo.alpha), 10, "the provider confirms the address")
+    in_order(duo.alpha)
+
+
 def test_another_address_is_followed(duo: LeaseDuo) -> None:
     """The provider forgot the lease while the master died: its word counts, and nothing hides behind the old one."""
     prefer_alpha(duo)

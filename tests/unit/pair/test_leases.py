@@ -11,7 +11,17 @@ from appliance.core.pair.leases import hardware_address, lease_device
 from appliance.core.pair.link import with_pair_link
 from appliance.core.plan import plan
 from appliance.core.state import ALONE, DefaultRoute, Desired, Lease, Observed, ObservedLink, Role, Route
-from appliance.core.steps import AddLeaseLink, AddRoutes, DeleteAddress, DeleteLink, SetLink, SetSysctl, Step, WriteFile
+from appliance.core.steps import (
+    AddLeaseLink,
+    AddRoutes,
+    DeleteAddress,
+    DeleteLink,
+    ReloadNetworkd,
+    SetLink,
+    SetSysctl,
+    Step,
+    WriteFile,
+)
 from tests.unit.pair.cases import CASES
 
 FOLDER = next(case for case in CASES if case.name == "a-lease-that-moves")
@@ -86,6 +96,11 @@ def test_a_master_has_it_up_and_a_way_for_the_tunnels() -> None:
     assert Route("0.0.0.0/0", WAN.device, 101, "203.0.113.1") in added[0].routes
 
 
+def test_a_master_whose_device_somebody_had_down_gets_its_routes_again() -> None:
+    found = plan(ALPHA, seen(replace(LENT, up=False))).steps
+    assert found.index(SetLink(WAN.device, up=True)) < found.index(ReloadNetworkd((WAN.device,)))
+
+
 def test_the_card_is_silent_before_networkd_has_it_up() -> None:
     found = plan(ALPHA, seen()).steps
     quiet = found.index(SetSysctl("net/ipv6/conf/enp1s0/disable_ipv6", "1"))
@@ -101,7 +116,7 @@ def test_without_a_pair_it_goes() -> None:
     alone = replace(ALPHA, leased=())
     assert steps(seen(LINK), wanted=alone) == [DeleteLink(WAN.device)]
     undo = next(each.undo for each in plan(alone, seen(LINK)).planned if isinstance(each.step, DeleteLink))
-    assert undo == (SetLink(WAN.device, 1500, True), AddLeaseLink(*_made()))[::-1]
+    assert undo == (AddLeaseLink(*_made()), SetLink(WAN.device, 1500, True))
 
 
 def test_what_the_network_did_not_confirm_goes_when_it_lent_another_one() -> None:
