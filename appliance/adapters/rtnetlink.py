@@ -228,8 +228,8 @@ class RtNetlink:
                 address=host,
                 prefixlen=int(length),
                 proto=PROTOCOL,
-                valid_lft=valid,
-                preferred_lft=valid,
+                # pyroute2 0.7.7 takes valid_lft= and sends nothing of it.
+                cacheinfo={"valid": valid, "preferred": valid},
                 **flags,
             )
 

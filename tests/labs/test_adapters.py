@@ -77,6 +77,38 @@ def test_strangers_routes_and_rules_are_not_ours() -> None:
 
 
 @in_own_network
+def test_what_is_lent_holds_for_its_time_and_is_confirmed_by_another_hand() -> None:
+    netlink = RtNetlink()
+    netlink.add_macvlan("lease-wan", "enp1s0", "6a:b5:d1:7c:15:e0", "appliance: lease wan")
+    made = netlink.links()["lease-wan"]
+    assert (made.kind, made.parent, made.mac, made.up) == ("macvlan", "enp1s0", "6a:b5:d1:7c:15:e0", False)
+    netlink.set_link("lease-wan", up=True)
+    lent = ("198.51.100.10/24", "2001:db8:51::10/64")
+    for _ in range(2):
+        for address, gateway in zip(lent, ("198.51.100.1", "fe80::1"), strict=True):
+            netlink.lend_address("lease-wan", address, 500.7)
+            netlink.lend_default("lease-wan", gateway, address, 100)
+    link = netlink.links()["lease-wan"]
+    assert link.provisional == set(lent)
+    assert all(498 <= link.lifetimes[address] <= 500 for address in lent)
+    ways = {DefaultRoute("lease-wan", "198.51.100.1", 100), DefaultRoute("lease-wan", "fe80::1", 100)}
+    assert ways <= set(netlink.routes()[1])
+    # As networkd does.
+    for address in lent:
+        subprocess.run(
+            ["ip", "address", "replace", address, "valid_lft", "900", "preferred_lft", "900", "dev", "lease-wan"],
+            check=True,
+        )
+    route = "route replace default via 198.51.100.1 dev lease-wan proto dhcp src 198.51.100.10 metric 100"
+    subprocess.run(["ip", *route.split()], check=True)
+    link = netlink.links()["lease-wan"]
+    assert link.provisional == frozenset() and min(link.lifetimes[address] for address in lent) >= 898
+    assert [each for each in netlink.routes()[1] if each.gateway == "198.51.100.1"] == [
+        DefaultRoute("lease-wan", "198.51.100.1", 100)
+    ]
+
+
+@in_own_network
 def test_rules_are_read_back_as_they_were_written() -> None:
     netlink = RtNetlink()
     for rule in RULES:

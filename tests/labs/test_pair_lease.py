@@ -117,6 +117,14 @@ def confirmed_by_the_provider(box: Box) -> bool:
     return "proto" not in box.sh("ip -4 -o address show dev lease-wan") and lent(box) != ""
 
 
+def as_before(duo: LeaseDuo) -> None:
+    """Both run, and alpha has the role."""
+    for box in (duo.alpha, duo.bravo):
+        if not box.running:
+            box.boot()
+    prefer_alpha(duo)
+
+
 @pytest.fixture(scope="module")
 def asked() -> list[Capture]:
     return []
@@ -133,7 +141,7 @@ def duo(asked: list[Capture]) -> Iterator[LeaseDuo]:
 
 
 def test_the_master_has_the_lease_and_the_other_box_sees_its_cable(duo: LeaseDuo) -> None:
-    prefer_alpha(duo)
+    as_before(duo)
     wait_for(lambda: lent(duo.alpha) == VIRTUAL and duo.alpha.address("lease-wan", 6) == IPV6, 20, "alpha has both")
     duo.host.ping(ROUTER)
     for box in (duo.alpha, duo.bravo):
@@ -146,7 +154,7 @@ def test_the_master_has_the_lease_and_the_other_box_sees_its_cable(duo: LeaseDuo
 
 
 def test_planned_handover_and_return(duo: LeaseDuo) -> None:
-    prefer_alpha(duo)
+    as_before(duo)
     with kept(duo, "planned handover"):
         hand_over(duo.alpha, "bravo")
         duo.settled(duo.bravo)
@@ -157,7 +165,7 @@ def test_planned_handover_and_return(duo: LeaseDuo) -> None:
 
 
 def test_power_cut_and_return(duo: LeaseDuo) -> None:
-    prefer_alpha(duo)
+    as_before(duo)
     with kept(duo, "power cut of the master"):
         duo.alpha.power_cut()
         wait_for(lambda: pair(duo.bravo).get("role") == "master", 10, "bravo is master")
@@ -169,7 +177,7 @@ def test_power_cut_and_return(duo: LeaseDuo) -> None:
 
 def test_nobody_waits_for_the_provider(duo: LeaseDuo) -> None:
     """The address is used before it is confirmed, and no longer than it was lent for."""
-    prefer_alpha(duo)
+    as_before(duo)
     with duo.silent_provider():
         with kept(duo, "power cut of the master, and the provider is silent"):
             duo.alpha.power_cut()
@@ -178,22 +186,20 @@ def test_nobody_waits_for_the_provider(duo: LeaseDuo) -> None:
         assert 500 < int(re.findall(r"valid_lft (\d+)sec", duo.bravo.sh("ip -4 address show lease-wan"))[0]) < 600
         in_order(duo.bravo)
     wait_for(lambda: confirmed_by_the_provider(duo.bravo), 40, "the provider confirms the address")
-    duo.alpha.boot()
 
 
 def test_the_uplinks_cable(duo: LeaseDuo) -> None:
-    prefer_alpha(duo)
+    as_before(duo)
     link = duo.alpha.links[0]
     with kept(duo, "cable enp1s0 out"):
         link.cut()
         wait_for(lambda: pair(duo.bravo).get("role") == "master", 10, "bravo is master")
     link.mend()
-    prefer_alpha(duo)
 
 
 def test_one_voice(duo: LeaseDuo) -> None:
     """A standby sends nothing at all to the provider, its card has no word of its own, and no one answers twice."""
-    prefer_alpha(duo)
+    as_before(duo)
     cards = " or ".join(f"ether src {box.sh('cat /sys/class/net/enp1s0/address')}" for box in (duo.alpha, duo.bravo))
     with capture(duo.internet, "zurich", cards) as cards_said:
         with capture(duo.bravo, "enp1s0", "", "-Q", "out", "-e") as standby:
@@ -220,7 +226,7 @@ def test_one_voice(duo: LeaseDuo) -> None:
     "harm", ["ip link set lease-wan down", "ip link delete lease-wan", "nft delete table inet appliance"]
 )
 def test_what_was_changed_by_hand_is_put_back(duo: LeaseDuo, harm: str) -> None:
-    prefer_alpha(duo)
+    as_before(duo)
     duo.alpha.sh(harm)
     held = f'"lease-wan" : {VIRTUAL}'
     wait_for(
@@ -234,7 +240,7 @@ def test_what_was_changed_by_hand_is_put_back(duo: LeaseDuo, harm: str) -> None:
 
 def test_another_address_is_followed(duo: LeaseDuo) -> None:
     """The provider forgot the lease while the master died: its word counts, and nothing hides behind the old one."""
-    prefer_alpha(duo)
+    as_before(duo)
     duo.lend(77)
     duo.alpha.power_cut()
     wait_for(lambda: lent(duo.bravo) == "203.0.113.77", 60, "bravo has what it was given")
