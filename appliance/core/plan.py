@@ -8,9 +8,7 @@ from ipaddress import ip_address, ip_interface
 from itertools import product
 from typing import Any
 
-from appliance.core import peers
-from appliance.core.lent import superseded
-from appliance.core.pair.names import VIRTUAL_TABLE
+from appliance.core import lease_steps, peers
 from appliance.core.state import (
     ALIAS,
     ALONE,
@@ -25,7 +23,6 @@ from appliance.core.state import (
     Desired,
     DesiredTunnel,
     Grant,
-    LeasedUplink,
     Observed,
     ObservedLink,
     Role,
@@ -34,12 +31,10 @@ from appliance.core.state import (
 )
 from appliance.core.steps import (
     AddAddress,
-    AddLeaseLink,
     AddRoutes,
     AddRule,
     AddTunnel,
     DeleteAddress,
-    DeleteLink,
     DeleteRoutes,
     DeleteRule,
     DeleteTunnel,
@@ -232,40 +227,17 @@ class _Planner:
         for device, link in sorted(self.observed.links.items()):
             if not link.alias.startswith(ALIAS) or device in self.devices:
                 continue
-            if device.startswith(LEASE_DEVICE):
-                self._remove_lease_link(link)
-            else:
+            if not device.startswith(LEASE_DEVICE):
                 self.remove_tunnel(link, "removed")
-
-    def _remove_lease_link(self, link: ObservedLink) -> None:
-        """One that is not wanted, or not with this card or hardware address below it."""
-        if any(_is_link_of(each, link) for each in self.desired.leased):
-            return
-        back = AddLeaseLink(link.device, link.parent, link.mac, link.alias)
-        self.add(DeleteLink(link.device), back, SetLink(link.device, link.mtu, link.up))
-        self.lost_devices.add(link.device)
-        self.disturbs.append(f"{link.device.removeprefix(LEASE_DEVICE)}: the lease is asked for anew")
+            elif change := lease_steps.removal(link, self.desired.leased):
+                self.add(*change)
+                self.lost_devices.add(device)
+                self.disturbs.append(f"{device.removeprefix(LEASE_DEVICE)}: the lease is asked for anew")
 
     def leases(self) -> None:
-        """The devices of leased uplinks: up on the master alone, and there without what the network has replaced."""
-        for uplink in self.desired.leased:
-            link = self.observed.links.get(uplink.device)
-            if uplink.device in self.lost_devices:
-                link = None
-            if link is None:
-                # Its card is named in another sentence if it is missing (shell), and an event tells when it comes.
-                if uplink.parent not in self.observed.links:
-                    continue
-                add = AddLeaseLink(uplink.device, uplink.parent, uplink.mac, uplink.alias)
-                self.add(add, DeleteLink(uplink.device))
-            up = link is not None and link.up
-            if up == self.role.muted:
-                self.add(SetLink(uplink.device, up=not up), SetLink(uplink.device, up=up))
-            if link is not None and not up and not self.role.muted:
-                # Somebody had it down, its routes went, and networkd's client is content with its lease.
-                self.add(ReloadNetworkd((uplink.device,)))
-            for address in superseded(link) if link else ():
-                self.add(DeleteAddress(uplink.device, address))
+        links = {device: link for device, link in self.observed.links.items() if device not in self.lost_devices}
+        for step, *undo in lease_steps.changes(self.desired.leased, links, self.role.muted):
+            self.add(step, *undo)
 
     def remove_tunnel(self, link: ObservedLink, why: str) -> None:
         engine = running_engine(link)
@@ -372,7 +344,7 @@ class _Planner:
         # A link that is down loses its routes; what would have gone there meets the black hole behind them.
         routes = {route for route in self.desired.routes if route.device not in self.muted}
         if not self.role.muted:
-            routes |= self._leased_defaults()
+            routes |= lease_steps.ways(self.desired.leased, self.observed.defaults)
         for uplink in self.desired.uplinks:
             if not uplink.mark:
                 continue
@@ -390,21 +362,6 @@ class _Planner:
                 destination = "::/0" if ":" in gateway else "0.0.0.0/0"
                 routes.add(Route(destination, uplink.device, uplink.table, gateway))
         return frozenset(routes)
-
-    def _leased_defaults(self) -> set[Route]:
-        """The tunnels' own packets look into the pair's table first; keepalived does not know where a lease leads."""
-        metrics = {uplink.device: uplink.metric for uplink in self.desired.leased}
-        return {
-            Route(
-                "::/0" if ":" in default.gateway else "0.0.0.0/0",
-                default.device,
-                VIRTUAL_TABLE,
-                default.gateway,
-                metrics[default.device],
-            )
-            for default in self.observed.defaults
-            if default.device in metrics
-        }
 
     def _wanted_rules(self) -> frozenset[Rule]:
         """The rules of the file, and for each uplink one for every address that it has at this moment."""
@@ -431,10 +388,6 @@ class _Planner:
             now = self.observed.sysctls.get(key)
             if now is not None and now != value and key.endswith("/disable_ipv6") == quiet:
                 self.add(SetSysctl(key, value), SetSysctl(key, now))
-
-
-def _is_link_of(uplink: LeasedUplink, link: ObservedLink) -> bool:
-    return (uplink.device, uplink.parent, uplink.mac) == (link.device, link.parent, link.mac)
 
 
 def _on_link(gateway: str, addresses: frozenset[str]) -> bool:
