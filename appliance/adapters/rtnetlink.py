@@ -161,6 +161,14 @@ class RtNetlink:
             return False
         return True
 
+    def neighbour_answers(self, device: str, address: str) -> bool:
+        """Whether a neighbour that was asked has answered since; quicker than reading them all."""
+        try:
+            found = self.socket.neigh("get", dst=address, ifindex=self._index(device))
+        except (NetlinkError, Refused):
+            return False
+        return any(message["state"] & (NUD_REACHABLE | NUD_PERMANENT) for message in found)
+
     def way_to(self, address: str) -> str:
         """The device by which packets to the address leave, "" for none."""
         names = dict(socket.if_nameindex())

@@ -32,15 +32,16 @@ def provoke(wanted: Expected, facts: Iterable[Fact], machine: Machine, observed:
         if fact in wanted.peers:
             device, peer = wanted.peers[fact]
             if address := inside(peer):
-                _send(address, device)
+                send(address, device)
         elif fact.kind == GATEWAY:
             for uplink in wanted.desired.uplinks:
                 for gateway in gateways(uplink, observed) if uplink.name == fact.name else ():
                     if not machine.netlink.ask_neighbour(uplink.device, gateway):
-                        _send(gateway, uplink.device)
+                        send(gateway, uplink.device)
 
 
-def _send(address: str, device: str) -> None:
+def send(address: str, device: str) -> None:
+    """A small packet that leaves by the device; before it the kernel asks where the address is."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())

@@ -7,8 +7,11 @@ that follows reads everything back.
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from appliance.adapters import conntrack, systemd
@@ -20,6 +23,7 @@ from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel, Le
 from appliance.core.steps import PeerChange
 from appliance.core.takeover.events import Reading
 from appliance.shell.machine import Machine
+from appliance.shell.proof import send
 
 HOLD = "table inet appliance_hold"
 _HOLD_TEXT = f"""{HOLD} {{
@@ -30,12 +34,24 @@ _HOLD_TEXT = f"""{HOLD} {{
 """
 
 
+@dataclass(slots=True)
+class Asked:
+    """A gateway that was asked; by the program, or by the kernel."""
+
+    device: str
+    gateway: str
+    program: subprocess.Popen[bytes] | None = None
+
+
 class TakeoverShell:
     """Knows the tunnels that move with the role; the pair link itself does not."""
 
     def __init__(self, machine: Machine, desired: Desired) -> None:
         self.machine = machine
         self.leases: tuple[Lease, ...] = ()
+        self.asked: dict[str, list[Asked]] = {}
+        self.numbers: dict[str, int] = {}
+        """The interfaces of the engines that were seen last, by tunnel."""
         self.use(desired)
 
     def use(self, desired: Desired) -> None:
@@ -131,6 +147,20 @@ class TakeoverShell:
                 found.setdefault(tunnel.name, (tunnel, []))[1].append(peer)
         return list(found.values())
 
+    def new_engines(self) -> list[str]:
+        """The tunnels whose engine is another one than before, and has its peers: it made another interface."""
+        new = []
+        for tunnel in self.tunnels:
+            with contextlib.suppress(Refused, OSError):
+                number = socket.if_nametoindex(tunnel.device)
+                before = self.numbers.get(tunnel.name)
+                running = self.engine(tunnel) if number != before else None
+                state = running[0].read(tunnel.device) if running else None
+                if state and state.peers:
+                    self.numbers[tunnel.name] = number
+                    new += [tunnel.name] if before else []
+        return new
+
     def readings(self) -> dict[str, Reading]:
         """Every peer of the moving tunnels as its engine has it."""
         found = {}
@@ -202,6 +232,38 @@ class TakeoverShell:
             if gateway and ":" not in gateway:
                 self._background("arping", "-q", "-c", "1", "-w", "1", "-s", source, "-I", device, gateway)
 
+    def uplinks_answer(self) -> dict[str, bool]:
+        """By uplink, whether any of its gateways has answered since ask_uplinks."""
+        found = {name: self._answers(asked) for name, asked in self.asked.items()}
+        self.asked = {}
+        return found
+
+    def ask_uplinks(self) -> None:
+        """Each gateway once: the kernel asks, or arping where only a virtual address leads there, and is away."""
+        netlink = self.machine.netlink
+        for uplink in self.desired.uplinks:
+            for gateway in uplink.gateways:
+                asked = Asked(uplink.device, gateway)
+                if ip_address(gateway).is_link_local or netlink.way_to(gateway) == uplink.device:
+                    if not netlink.ask_neighbour(uplink.device, gateway):
+                        send(gateway, uplink.device)
+                elif ":" not in gateway:
+                    # In the name of nobody (RFC 5227 section 2.1.1); arping -D ends with 1 when it is answered.
+                    asked.program = self._background(
+                        "arping", "-q", "-D", "-c", "1", "-w", "1", "-I", uplink.device, gateway
+                    )
+                else:
+                    continue
+                self.asked.setdefault(uplink.name, []).append(asked)
+
+    def _answers(self, asked: list[Asked]) -> bool:
+        return any(
+            self.machine.netlink.neighbour_answers(each.device, each.gateway)
+            if each.program is None
+            else each.program.poll() == 1
+            for each in asked
+        )
+
     def announce(self) -> None:
         pair = self.desired.pair
         mine = [(one.device, one.address.split("/")[0]) for one in (pair.virtual_addresses if pair else ())]
@@ -215,9 +277,11 @@ class TakeoverShell:
             with contextlib.suppress(Refused):
                 self.machine.netlink.delete_address(virtual.device, virtual.address)
 
-    def _background(self, *command: str) -> None:
+    def _background(self, *command: str) -> subprocess.Popen[bytes] | None:
+        nowhere = subprocess.DEVNULL
         with contextlib.suppress(OSError):
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            return subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+        return None
 
     # -- keepalived ---------------------------------------------------------------------------------------------------
 

@@ -87,6 +87,7 @@ class PairDriver:
         systemd.start(systemd.CONNTRACKD_UNIT)
         self.configured(desired, generation)
         self.started = True
+        self.shell.new_engines()
         self.clock = clock.read()
         self.handle(
             e.Started(
@@ -211,6 +212,12 @@ class PairDriver:
         self.clock = clock.read()
         self.queue.append(e.Clock(self.clock.wall, self.clock.trusted, self.clock.now, stuck))
 
+    def repaired(self) -> None:
+        """After each look of the keeper: an engine that was started again has its peers by now, and no sessions."""
+        for tunnel in self.shell.new_engines():
+            log.info("the engine of %s is another one; its peers are called", tunnel)
+            self.handle(e.EngineStarted(tunnel, time.monotonic()))
+
     def handover(self) -> None:
         self.handle(e.HandoverAsked(time.monotonic()))
 
@@ -303,6 +310,9 @@ class PairDriver:
                 self.shell.add_tunnel_routes()
             case a.AskRouter():
                 self.shell.ask_routers()
+            case a.AskUplinks():
+                self.queue.append(e.UplinksRead(self.shell.uplinks_answer(), now()))
+                self.shell.ask_uplinks()
             case a.HoldForward(on=on):
                 self.shell.hold_forward(on)
             case a.CommitConnections():

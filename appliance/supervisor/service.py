@@ -131,6 +131,8 @@ class Supervisor:
     async def _repair(self) -> None:
         moved, self.moved = self.moved, {}
         again = await self.keeper.repair(moved)
+        if self.pair:
+            self.pair.repaired()
         if self.retry:
             self.retry.cancel()
             self.retry = None

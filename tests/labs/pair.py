@@ -28,6 +28,7 @@ from tests.labs.office import status
 from tests.labs.wiring import confirmed
 
 VIRTUAL = "203.0.113.10"
+LAN_ROUTER = "192.168.10.1"
 HOST = "192.168.10.20"
 BRANCH = "10.20.0.2"
 LAPTOP = "10.20.0.10"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab import Box, Lab, Probe, capture, wait_for
 from tests.labs.office import peer_state, status
-from tests.labs.pair import HOST, LAPTOP, VIRTUAL, Duo, pair
+from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, VIRTUAL, Duo, pair
 from tests.labs.wiring import apply
 
 
@@ -24,8 +24,8 @@ def duo() -> Iterator[Duo]:
 
 
 @contextmanager
-def traffic(duo: Duo, event: str) -> Iterator[None]:
-    """Probes through tunnel and NAT while something happens; prints the longest gaps."""
+def traffic(duo: Duo, event: str, most_ms: float = float("inf")) -> Iterator[None]:
+    """Probes through tunnel and NAT while something happens; prints the longest gaps, none of them above `most_ms`."""
     with ExitStack() as stack:
         probes = {
             "laptop→host": stack.enter_context(Probe(duo.laptop, duo.host, HOST, 0.005)),
@@ -38,8 +38,9 @@ def traffic(duo: Duo, event: str) -> Iterator[None]:
         yield
         for probe in probes.values():
             probe.flowing(timeout=30, packets=100)
-    gaps = ", ".join(f"{name} {probe.report.longest_gap_ms:.0f}" for name, probe in probes.items())
-    print(f"{event}: longest gap in ms: {gaps}")
+    gaps = {name: probe.report.longest_gap_ms for name, probe in probes.items()}
+    print(f"{event}: longest gap in ms: {', '.join(f'{name} {gap:.0f}' for name, gap in gaps.items())}")
+    assert max(gaps.values()) <= most_ms, gaps
 
 
 def ready(duo: Duo, box: Box) -> None:
@@ -112,6 +113,36 @@ def test_cable(duo: Duo, pull: Callable[[Box], object]) -> None:
     prefer_alpha(duo)
 
 
+def test_gateway_silent(duo: Duo) -> None:
+    """The cable is in and nobody answers: the role goes to the box that is answered, and stays where neither is."""
+    prefer_alpha(duo)
+
+    def says(box: Box) -> bool:
+        return "the gateway of wan does not answer" in pair(box)["notes"]
+
+    with traffic(duo, "gateway silent"), unanswered(duo, duo.alpha):
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
+        assert says(duo.alpha) and "the gateway of wan does not answer" in pair(duo.alpha)["not_ready"]
+        with unanswered(duo, duo.bravo):
+            wait_for(lambda: says(duo.bravo), 20, "bravo's gateway is silent, too")
+            since = pair(duo.bravo)["since"]
+            duo.host.ping(LAN_ROUTER)
+        wait_for(lambda: not says(duo.bravo), 20, "bravo's gateway answers again")
+        assert duo.master() is duo.bravo and pair(duo.bravo)["since"] == since
+    prefer_alpha(duo)
+
+
+@contextmanager
+def unanswered(duo: Duo, box: Box) -> Iterator[None]:
+    """The router in the internet hears nothing of what the box sends, whatever the address."""
+    table, rule = f"netdev deaf_{box.name}", f"ether saddr {box.links[0].mac} counter drop"
+    duo.internet.nft(f"table {table} {{ chain in {{ type filter hook ingress device zurich priority 0;\n{rule}\n}}\n}}")
+    try:
+        yield
+    finally:
+        duo.internet.nft(f"table {table}\ndelete table {table}")
+
+
 def test_keepalived_killed(duo: Duo) -> None:
     prefer_alpha(duo)
     with traffic(duo, "keepalived killed"):
@@ -123,7 +154,7 @@ def test_keepalived_killed(duo: Duo) -> None:
 def test_engine_killed(duo: Duo) -> None:
     """The master's: the role stays, and the peers are called where they were."""
     prefer_alpha(duo)
-    with traffic(duo, "engine killed"):
+    with traffic(duo, "engine killed", 2000):
         duo.alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance-engine@wg-office)")
         wait_for(lambda: peer_state(duo.alpha, "office.laptop")["handshake_age_seconds"] is not None, 20, "it is back")
     assert duo.settled() is duo.alpha

@@ -88,6 +88,11 @@ class AskRouter:
 
 
 @dataclass(frozen=True, slots=True)
+class AskUplinks:
+    """Asks each uplink's gateway once more by ARP or ND. Answer at once, with UplinksRead, for the time before."""
+
+
+@dataclass(frozen=True, slots=True)
 class HoldForward:
     """Forwarded packets are dropped for a moment, so that none meets a connection table that lacks its entry."""
 
@@ -182,6 +187,7 @@ type Action = (
     | SetEndpoints
     | AddTunnelRoutes
     | AskRouter
+    | AskUplinks
     | HoldForward
     | CommitConnections
     | AskConnections

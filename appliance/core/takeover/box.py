@@ -15,6 +15,7 @@ from appliance.core.takeover.partner import Partner
 from appliance.core.takeover.report import Phases
 from appliance.core.takeover.table import Table
 from appliance.core.takeover.timers import Timers
+from appliance.core.takeover.uplinks import Uplinks
 
 
 class Box:
@@ -73,7 +74,7 @@ class Box:
 
         # Readiness.
         self.ready_said: bool | None = None
-        self.uplink = True
+        self.uplinks = Uplinks(timers)
         self.synced_epoch = -1
         self.connections_until: float | None = None
         self.partner_was_active = False
@@ -175,6 +176,7 @@ class Box:
             handing_over=self.handover_until is not None,
             heard_incarnation=heard.incarnation if heard else "",
             heard=heard.sequence if heard else 0,
+            uplinks=self.uplinks.living(now),
             losses=self.losses.ages(now),
             version=self.table.version,
             since=since,

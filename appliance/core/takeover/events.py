@@ -154,8 +154,10 @@ class LeasesRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Uplink:
-    up: bool
+class UplinksRead:
+    """By uplink, whether its gateway answered the last AskUplinks but one; only those that can be asked."""
+
+    answers: Mapping[str, bool]
     now: float
 
 
@@ -212,7 +214,7 @@ type Event = (
     | Unmuted
     | ConnectionsReceived
     | LeasesRead
-    | Uplink
+    | UplinksRead
     | ConfigurationChanged
     | HandoverAsked
     | Clock

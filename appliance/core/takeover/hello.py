@@ -31,6 +31,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Living:
+    """An uplink that is not dead, and how many seconds before the hello its gateway was asked and answered."""
+
+    name: str
+    ago: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """One box's state. What is lost is repeated, what is late or doubled is told by `incarnation` and `sequence`."""
 
@@ -63,6 +71,7 @@ class Hello:
     heard_incarnation: str = ""
     heard: int = 0
     """The partner's last hello that arrived here."""
+    uplinks: tuple[Living, ...] = ()
     losses: tuple[float, ...] = ()
     """How many seconds ago the partner lost the role without having handed it over, each time."""
     version: tuple[int, int] = NEVER

@@ -60,6 +60,7 @@ class Machine:
             box.hold_until,
             box.read_at,
             box.redial_at,
+            box.uplinks.ask_at,
             box.connections_until,
             box.probe_at,
             box.probing_until,
@@ -151,8 +152,8 @@ class Machine:
                 box.note("connections", "")
             case e.LeasesRead(leases=found):
                 leases.read(box, found)
-            case e.Uplink(up=up):
-                box.uplink = up
+            case e.UplinksRead(answers=answers):
+                box.uplinks.read(answers)
             case e.ConfigurationChanged():
                 self._configured(event)
             case e.HandoverAsked():
@@ -182,6 +183,7 @@ class Machine:
         if not box.muted:
             role.proceed(box)
             role.read_due(box)
+        readiness.ask_due(box)
         readiness.due(box)
         readiness.settle(box)
         if box.now >= box.hello_at:

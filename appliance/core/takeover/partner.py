@@ -15,6 +15,8 @@ class Partner:
         self.promoted_at = float("-inf")
         self.shaken_at = float("-inf")
         """Its last promotion, and its last handshake as master, on this box's clock; exact to the hello's way here."""
+        self.uplinks: dict[str, float] = {}
+        """Those of its uplinks that live, and when their gateways were asked and answered, on this box's clock."""
         self.served_at = float("-inf")
         """When it last said that it is master, and did not hand the role over."""
         self.retired: deque[str] = deque(maxlen=8)
@@ -40,6 +42,7 @@ class Partner:
             self.served_at = float("-inf")
         elif hello.role == ACTIVE:
             self.served_at = now
+        self.uplinks = {living.name: now - living.ago for living in hello.uplinks}
         self.hello, self.heard_at, self.alive = hello, now, True
         return True
 

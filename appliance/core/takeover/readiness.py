@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appliance.core.takeover.actions import SetReady
+from appliance.core.takeover.actions import AskUplinks, SetReady
 from appliance.core.takeover.box import Box
 
 GIVEN_AWAY = "it gave the role away on request"
@@ -30,9 +30,9 @@ def reasons(box: Box) -> Iterator[str]:
     """
     if box.boot_until is not None:
         yield "it is starting"
-    if not box.uplink:
-        yield "its uplink is down"
     partner = box.partner.hello
+    if dead := _missed_uplinks(box):
+        yield f"the gateway of {' and '.join(dead)} does not answer"
     if not box.muted:
         return
     if not box.partner.alive and box.boot_until is None:
@@ -56,7 +56,29 @@ def resting(box: Box) -> float | None:
     return box.losses.rests_until(box.now)
 
 
+def ask_due(box: Box) -> None:
+    """Gateways are asked all the time, by the standby too: it must know whether it could serve."""
+    uplinks = box.uplinks
+    if uplinks.ask_at is None or box.now >= uplinks.ask_at:
+        uplinks.ask(box.now)
+        box.do(AskUplinks())
+
+
+def _missed_uplinks(box: Box) -> tuple[str, ...]:
+    """The dead uplinks on whose account this box should not be master.
+
+    A master gives way only to one that is ready and has what it lacks: where both are cut off, nothing moves.
+    """
+    if box.muted:
+        return box.uplinks.dead()
+    partner = box.partner
+    ready = partner.alive and partner.hello is not None and partner.hello.ready
+    return box.uplinks.outdone(partner.uplinks) if ready else ()
+
+
 def due(box: Box) -> None:
+    dead = box.uplinks.dead()
+    box.note("uplink", f"the gateway of {' and '.join(dead)} does not answer" if dead else "")
     if box.connections_until is not None and box.now >= box.connections_until:
         box.connections_until = None
         box.note("connections", "the connection table of the other box did not come; connections may break")

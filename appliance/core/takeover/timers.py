@@ -80,6 +80,16 @@ class Timers:
     restamp: float = 5.0
     """A peer's activity is told to the partner in steps of this."""
 
+    # Uplinks.
+    uplink: float = 1.0
+    """Gateways are asked so often; one question each."""
+    uplink_misses: int = 3
+    """An uplink is dead when its gateway left so many in a row unanswered."""
+    uplink_calm: float = 5.0
+    """A dead one counts again after answering for so long."""
+    uplink_doubt: float = 0.5
+    """The other's gateway must have answered so much later than this one fell silent: hellos take their time."""
+
     # Flapping.
     flaps: int = 3
     flap_within: float = 600.0

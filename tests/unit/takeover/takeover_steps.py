@@ -66,7 +66,8 @@ class Bench:
 
 def kinds(done: tuple[a.Action, ...]) -> list[str]:
     """Without what is done all the time."""
-    return [type(action).__name__ for action in done if not isinstance(action, a.TellPartner | a.ReadPeers | a.Note)]
+    always = a.TellPartner | a.ReadPeers | a.AskUplinks | a.Note
+    return [type(action).__name__ for action in done if not isinstance(action, always)]
 
 
 def only[T](kind: type[T], done: tuple[a.Action, ...]) -> list[T]:

@@ -106,6 +106,9 @@ class Node:
     """The uplinks whose address is lent to both boxes, with the hardware address that both have."""
     addresses: bool = False
     carrier: bool = True
+    gateway: bool = True
+    """Its uplink leads somewhere."""
+    asked: bool | None = None
     ready: bool = False
     wall_offset: float = 1_000_000.0
     trusted: bool = True
@@ -163,7 +166,7 @@ class Node:
         self.powered = self.addresses = self.ready = self.hold = False
         self.machine = self.keepalived = None
         self.kept_epoch = self.kept_held = 0
-        self.vrrp, self.stalled_until, self.waiting = "", 0.0, []
+        self.vrrp, self.stalled_until, self.waiting, self.asked = "", 0.0, [], None
         self.engine = Engine()
         self.set_muted(True)
         self.leased_up = False
@@ -195,7 +198,7 @@ class Node:
 
     def kill_supervisor(self) -> None:
         self.machine = None
-        self.waiting = []
+        self.waiting, self.asked = [], None
         self.world.later(0.3, self.start_supervisor)
 
     def kill_keepalived(self) -> None:
@@ -318,6 +321,10 @@ class Node:
                 self.addresses = False
             case a.ReadPeers():
                 world.later(STEP, lambda: self.notify(e.PeersRead(self.read(), world.now)))
+            case a.AskUplinks():
+                if self.asked is not None:
+                    self.waiting.append(e.UplinksRead({"wan": self.asked}, world.now))
+                self.asked = self.gateway
             case a.RaiseFloor(wall=wall):
                 assert wall > self.floor
                 self.floor = wall

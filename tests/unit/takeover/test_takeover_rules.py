@@ -416,13 +416,6 @@ def test_a_standby_is_ready_when_it_has_everything() -> None:
     assert only(a.SetReady, bench.tell(e.ConnectionsReceived(bench.now))) == [a.SetReady(True)]
 
 
-def test_a_dead_uplink_asks_the_other_to_take_over() -> None:
-    bench = Bench()
-    bench.master()
-    assert only(a.SetReady, bench.tell(e.Uplink(False, bench.now))) == [a.SetReady(False)]
-    assert bench.machine.report().not_ready == ("its uplink is down",)
-
-
 def test_a_preferred_box_that_dies_again_and_again_stays_backup() -> None:
     bench = Bench(preferred=True)
     bench.booted()

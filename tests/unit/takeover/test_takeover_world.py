@@ -37,6 +37,8 @@ BLOWS = st.one_of(
     st.tuples(st.just("stall"), BOXES, st.sampled_from([0.2, 0.6, 1.5, 4.0])),
     st.tuples(st.just("silent stall"), BOXES, st.sampled_from([0.6, 1.5])),
     st.tuples(st.just("carrier"), BOXES, st.sampled_from([0.1, 0.5, 3.0])),
+    st.tuples(st.just("gateway"), BOXES, st.sampled_from([0.5, 2.0, 4.0])),
+    st.tuples(st.just("gateways"), st.just(""), st.sampled_from([0.5, 2.0, 4.0])),
     st.tuples(st.just("handover"), BOXES, st.just(0.0)),
     st.tuples(st.just("pair"), st.just(""), st.sampled_from([0.3, 0.9, 3.0, 6.0])),
     st.tuples(st.just("adverts"), st.just(""), st.sampled_from([0.3, 0.6, 2.0, 6.0])),
@@ -68,6 +70,10 @@ def strike(world: World, what: str, box: str, seconds: float) -> None:
         case "carrier":
             node.carrier = False
             world.later(seconds, lambda: setattr(node, "carrier", True))
+        case "gateway" | "gateways":
+            for each in world.nodes if what == "gateways" else (node,):
+                each.gateway = False
+                world.later(seconds, lambda each=each: setattr(each, "gateway", True))  # type: ignore[misc]
         case "handover":
             node.notify(HandoverAsked(world.now))
         case "pair" | "adverts" | "all":

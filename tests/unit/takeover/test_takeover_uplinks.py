@@ -1,0 +1,147 @@
+"""A dead uplink gives way to a living one; two dead ones move nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from takeover_steps import Bench, only
+from takeover_world import TIMERS, World, settled
+from test_takeover_world import SETTINGS, Watch
+
+from appliance.core.takeover import actions as a
+from appliance.core.takeover import events as e
+from appliance.core.takeover.hello import Living
+
+DETECTED = (TIMERS.uplink_misses + 2) * TIMERS.uplink
+"""Three questions unanswered, the last one a period old; and one more, that the other's was answered."""
+SILENT = ("the gateway of wan does not answer",)
+
+
+def answers(bench: Bench, seconds: int, answered: bool, partner: bool | None = None) -> list[a.SetReady]:
+    """So many seconds of answers here; and there, None for a partner of which nothing is known."""
+    done: list[a.Action] = []
+    for _ in range(seconds):
+        done += bench.later(TIMERS.uplink)
+        done += bench.tell(e.UplinksRead({"wan": answered}, bench.now))
+        living = (Living("wan", 0.1),) if partner else ()
+        done += bench.hear("backup", 1, uplinks=living) if partner is not None else ()
+    return only(a.SetReady, tuple(done))
+
+
+def test_gateways_are_asked_once_a_second_whatever_the_role() -> None:
+    bench = Bench()
+    bench.booted()
+    for _ in range(2):
+        assert len(only(a.AskUplinks, bench.later(10.0))) == pytest.approx(10, abs=1)
+        bench.vrrp("MASTER")
+
+
+def test_a_dead_uplink_gives_way_to_a_living_one() -> None:
+    bench = Bench()
+    bench.master()
+    answers(bench, 2, True, partner=True)
+    assert not answers(bench, 2, False, partner=True)
+    assert answers(bench, 1, False, partner=True) == [a.SetReady(False)]
+    assert bench.machine.report().not_ready == SILENT
+
+
+def test_a_dead_uplink_is_kept_where_the_other_one_is_dead_too_or_the_other_box_not_there() -> None:
+    for partner in (False, None):
+        bench = Bench()
+        bench.master()
+        answers(bench, 2, True, partner)
+        assert not answers(bench, 60, False, partner)
+        assert bench.machine.report().notes[-1:] == SILENT or SILENT[0] in bench.machine.report().notes
+
+
+def test_an_answer_from_before_the_silence_is_no_reason_to_give_way() -> None:
+    bench = Bench()
+    bench.master()
+    answers(bench, 2, True, partner=True)
+    answers(bench, 1, False, partner=True)
+    for _ in range(5):
+        bench.later(TIMERS.uplink)
+        stale = (Living("wan", bench.now),)
+        bench.hear("backup", 1, uplinks=stale)
+        assert not only(a.SetReady, bench.tell(e.UplinksRead({"wan": False}, bench.now)))
+
+
+def test_who_has_another_uplink_that_the_other_one_lacks_stays() -> None:
+    bench = Bench()
+    bench.master()
+    for _ in range(6):
+        bench.later(TIMERS.uplink)
+        bench.hear("backup", 1, uplinks=(Living("wan", 0.1),))
+        assert not only(a.SetReady, bench.tell(e.UplinksRead({"wan": False, "lte": True}, bench.now)))
+
+
+def test_a_standby_with_a_dead_uplink_does_not_ask_for_the_role_until_it_answered_for_a_while() -> None:
+    bench = Bench(preferred=True)
+    bench.booted()
+    bench.hear("master", 4)
+    bench.tell(e.ConnectionsReceived(bench.now))
+
+    def reads(answered: bool) -> list[a.SetReady]:
+        done: tuple[a.Action, ...] = ()
+        for _ in range(2):
+            done += bench.later(TIMERS.uplink / 2) + bench.hear("master", 4)
+        done += bench.tell(e.UplinksRead({"wan": answered}, bench.now))
+        return only(a.SetReady, done)
+
+    assert [reads(False) for _ in range(3)] == [[], [], [a.SetReady(False)]]
+    assert bench.machine.report().not_ready == SILENT
+    until = [reads(True) for _ in range(7)]
+    assert until[:5] == [[]] * 5
+    assert [each for each in until if each] == [[a.SetReady(True)]]
+
+
+def test_what_has_no_gateway_to_ask_counts_for_nothing() -> None:
+    bench = Bench()
+    bench.master()
+    answers(bench, 5, False)
+    bench.tell(e.UplinksRead({}, bench.now))
+    assert not bench.machine.report().notes
+
+
+def roles(world: World) -> int:
+    return sum(isinstance(action, a.UnmuteTunnels) for node in world.nodes for _, action in node.log)
+
+
+def test_in_a_pair_the_role_goes_to_the_living_uplink_and_returns_with_it() -> None:
+    world = settled()
+    watch = Watch(world)
+    world.alpha.gateway = False
+    world.run(DETECTED + 1.0, watch)
+    assert world.master() is world.beta
+    world.run(30.0, watch)
+    assert world.master() is world.beta
+    world.alpha.gateway = True
+    world.run(TIMERS.uplink_calm + 4.0, watch)
+    assert world.master() is world.alpha
+
+
+@SETTINGS
+@given(
+    st.lists(st.tuples(st.sampled_from([0.7, 2.0, 3.3, 6.0, 9.0]), st.booleans()), min_size=1, max_size=6),
+    st.sampled_from([0.0, 0.3, 0.51, 0.93]),
+    st.booleans(),
+)
+def test_one_modem_for_both_moves_nothing_however_it_comes_and_goes(
+    history: list[tuple[float, bool]], shift: float, beta_first: bool
+) -> None:
+    """The two boxes ask at different moments, and one of them may stand still meanwhile."""
+    world = World()
+    first, second = (world.beta, world.alpha) if beta_first else (world.alpha, world.beta)
+    first.boot()
+    world.run(shift)
+    second.boot()
+    world.run(6.0)
+    world.everybody_calls()
+    world.run(4.0)
+    before, watch = roles(world), Watch(world)
+    for seconds, living in history:
+        for node in world.nodes:
+            node.gateway = living
+        world.run(seconds, watch)
+    assert roles(world) == before
