@@ -204,6 +204,14 @@ class Router:
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """A network on which the two boxes send each other adverts: the device, and their addresses there."""
+
+    device: str
+    addresses: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """This box as one of two. `own` and `partner_address` are the ends inside the pair link.
 
@@ -219,6 +227,8 @@ class Pair:
     partner_endpoint: str
     virtual_addresses: tuple[VirtualAddress, ...]
     routers: tuple[Router, ...]
+    router_id: int
+    hearing: tuple[Hearing, ...]
     role_line: tuple[str, str]
     """The first two words of keepalived's lines that say that this box is master."""
 

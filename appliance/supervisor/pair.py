@@ -24,11 +24,12 @@ from appliance.core.state import ALONE, Desired, Observed, Role
 from appliance.core.takeover import Machine as Takeover
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
-from appliance.core.takeover.hello import Hello
+from appliance.core.takeover.hello import SCHEMA, Hello
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.shell.takeover import TakeoverShell
 from appliance.supervisor.keeper import Keeper
+from appliance.supervisor.strangers import Strangers
 from appliance.supervisor.time_floor import set_clock, stored_floor, write_floor
 
 log = logging.getLogger("appliance.pair")
@@ -59,6 +60,7 @@ class PairDriver:
         self.takeover = Takeover(desired.box, secrets.token_hex(8), desired.pair.preferred, redials=redials)
         self.socket = PairSocket(self.pair.own, self.pair.partner_address, PROTOCOL_PORT, self._datagram)
         self.fifo = vrrp_fifo.VrrpFifo(Path(NOTIFY_FIFO))
+        self.strangers = Strangers(self._stranger)
         self.queue: deque[e.Event] = deque()
         self.timer: asyncio.TimerHandle | None = None
         self.clock = clock.read()
@@ -110,6 +112,7 @@ class PairDriver:
         self.closed = True
         self.keeper.seen_by = lambda observed: None
         self.fifo.close()
+        self.strangers.close()
         if self.timer:
             self.timer.cancel()
         for task in self.tasks:
@@ -139,6 +142,7 @@ class PairDriver:
         assert desired.pair is not None
         self.pair = desired.pair
         self.shell.use(desired)
+        self.strangers.follow(desired)
         observed = self.keeper.observe()
         peers = tuple(
             e.Peer(peer.name, peer.keepalive, engine_for(tunnel, observed))
@@ -176,6 +180,10 @@ class PairDriver:
             self._store(vrrp=state)
 
     def _datagram(self, message: dict[str, Any]) -> None:
+        schema = message.get("schema")
+        if isinstance(schema, int) and schema != SCHEMA:
+            self.handle(e.PartnerForeign(schema, time.monotonic()))
+            return
         try:
             hello = from_json(Hello, message)
         except (KeyError, TypeError, ValueError):
@@ -187,6 +195,9 @@ class PairDriver:
     def whereabouts(self) -> dict[str, str]:
         """Where the peers are, as the master knows or has told."""
         return self.takeover.whereabouts(time.monotonic())
+
+    def _stranger(self, network: str, source: str, router_id: int) -> None:
+        self.handle(e.StrangerAdvert(network, source, router_id, time.monotonic()))
 
     def partner_hello(self) -> Hello | None:
         """What the partner said last, None while it is not heard."""
@@ -214,6 +225,7 @@ class PairDriver:
 
     def repaired(self) -> None:
         """After each look of the keeper: an engine that was started again has its peers by now, and no sessions."""
+        self.strangers.follow(self.shell.desired)
         for tunnel in self.shell.new_engines():
             log.info("the engine of %s is another one; its peers are called", tunnel)
             self.handle(e.EngineStarted(tunnel, time.monotonic()))

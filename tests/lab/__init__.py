@@ -16,7 +16,7 @@ from tests.lab.capture import Capture, capture
 from tests.lab.namespace import CommandFailed, Namespace
 from tests.lab.network import Lab
 from tests.lab.node import Line, Link, Node, Switch
-from tests.lab.traffic import Probe, ProbeReport, iperf3, transfer
+from tests.lab.traffic import Connections, ConnectionsReport, Probe, ProbeReport, iperf3, transfer
 from tests.lab.waiting import wait_for
 from tests.lab.wireguard import KeyPair, WgPeer, genkey, genpsk, wg_quick_peer
 
@@ -24,6 +24,8 @@ __all__ = [
     "Box",
     "Capture",
     "CommandFailed",
+    "Connections",
+    "ConnectionsReport",
     "KeyPair",
     "Lab",
     "Line",

@@ -34,10 +34,25 @@ def _program(node: Node, name: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def start_program(node: Node, name: str, *arguments: str, stdin: str = "") -> subprocess.Popen[str]:
+    """Runs a program of ours in the node's network, gives it its first lines, and waits until it is ready."""
+    process = _program(node, name, *arguments)
+    assert process.stdin is not None
+    process.stdin.write(stdin)
+    process.stdin.flush()
+    _ready(node, process)
+    return process
+
+
 def _ready(node: Node, process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     if process.stdout.readline() != "ready\n":
         raise AssertionError(f"[{node.name}] the measuring program did not start")
+
+
+def stop_program(process: subprocess.Popen[str]) -> None:
+    """Whatever it does."""
+    _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -112,6 +127,48 @@ class Probe:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.stop()
+
+
+@dataclass(frozen=True)
+class ConnectionsReport:
+    """`ended`: why each connection that is no more has ended; `moved`: pieces that each has moved so far."""
+
+    open: int
+    ended: tuple[str, ...]
+    moved: tuple[int, ...]
+
+
+class Connections:
+    """Established TCP connections from `source` to `target` at `address`, half of them uploads, half downloads."""
+
+    def __init__(self, source: Node, target: Node, address: str, number: int) -> None:
+        self.source, self.number = source, number
+        port = str(next(_ports))
+        self._server = _program(target, "connections.py", "serve", port)
+        _ready(target, self._server)
+        half = number // 2
+        self._client = _program(source, "connections.py", "open", address, port, str(half), str(number - half))
+
+    def opened(self) -> None:
+        """Waits until all are established."""
+        _ready(self.source, self._client)
+
+    @property
+    def report(self) -> ConnectionsReport:
+        assert self._client.stdin and self._client.stdout
+        self._client.stdin.write("how\n")
+        self._client.stdin.flush()
+        found = json.loads(self._client.stdout.readline())
+        return ConnectionsReport(found["open"], tuple(found["ended"]), tuple(found["moved"]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        _end(self._client)
+        _end(self._server)
 
 
 def transfer(source: Node, target: Node, address: str, size: int = 1_000_000, timeout: float = 60) -> float:

@@ -87,6 +87,8 @@ class Surroundings:
         default_factory=lambda: {name: genkey() for name in ("office", "alpha", "bravo", "laptop", "branch")}
     )
     peers: list[WgPeer] = field(default_factory=list)
+    yaml: str = YAML
+    """appliance.yaml, with the public keys of laptop and branch left open."""
     delay_ms: float = 0
     """Each way, between the internet and branch and home: half a round trip."""
 
@@ -174,6 +176,29 @@ class Duo(Surroundings):
         found = self.master()
         assert found
         return found
+
+
+def ready(box: Box) -> None:
+    """It could take over; a box that gave the role away on request does not want it, but takes it if it must."""
+    fine: tuple[list[str], ...] = ([], ["it gave the role away on request"])
+    wait_for(lambda: pair(box).get("not_ready") in fine, 30, f"{box.name} could take over")
+
+
+def hand_over(box: Box, other: str) -> None:
+    """As soon as the box has heard that the other one is ready; a supervisor that was just started may not have yet."""
+    wait_for(lambda: f"asked {other}" in box.run("appliance", "handover").stdout, 10, f"{box.name} hands over", 0.2)
+
+
+def prefer_alpha(duo: Duo) -> None:
+    """Alpha has the role, again. That it lost it time and again is forgiven: many events share one lab."""
+
+    def has_it() -> bool:
+        if any("it lost the role" in reason for reason in pair(duo.alpha).get("not_ready", [])):
+            duo.bravo.run("appliance", "handover", check=False)
+        return duo.master() is duo.alpha
+
+    wait_for(has_it, 40, "alpha is master")
+    ready(duo.bravo)
 
 
 def pair(box: Box) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab import Box, Lab, Probe, capture, wait_for
 from tests.labs.office import peer_state, status
-from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, VIRTUAL, Duo, pair
+from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, VIRTUAL, Duo, hand_over, pair, prefer_alpha
 from tests.labs.wiring import apply
 
 
@@ -41,29 +41,6 @@ def traffic(duo: Duo, event: str, most_ms: float = float("inf")) -> Iterator[Non
     gaps = {name: probe.report.longest_gap_ms for name, probe in probes.items()}
     print(f"{event}: longest gap in ms: {', '.join(f'{name} {gap:.0f}' for name, gap in gaps.items())}")
     assert max(gaps.values()) <= most_ms, gaps
-
-
-def ready(duo: Duo, box: Box) -> None:
-    """It could take over; a box that gave the role away on request does not want it, but takes it if it must."""
-    fine: tuple[list[str], ...] = ([], ["it gave the role away on request"])
-    wait_for(lambda: pair(box).get("not_ready") in fine, 30, f"{box.name} could take over")
-
-
-def hand_over(box: Box, other: str) -> None:
-    """As soon as the box has heard that the other one is ready; a supervisor that was just started may not have yet."""
-    wait_for(lambda: f"asked {other}" in box.run("appliance", "handover").stdout, 10, f"{box.name} hands over", 0.2)
-
-
-def prefer_alpha(duo: Duo) -> None:
-    """Alpha has the role, again. That it lost it time and again is forgiven: many events share one lab."""
-
-    def has_it() -> bool:
-        if any("it lost the role" in reason for reason in pair(duo.alpha).get("not_ready", [])):
-            duo.bravo.run("appliance", "handover", check=False)
-        return duo.master() is duo.alpha
-
-    wait_for(has_it, 40, "alpha is master")
-    ready(duo, duo.bravo)
 
 
 def test_supervisor_killed(duo: Duo) -> None:

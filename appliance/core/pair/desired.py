@@ -10,9 +10,9 @@ from appliance.core.pair.addresses import (
     usable_address,
     virtual_addresses,
 )
-from appliance.core.pair.instances import role_line
+from appliance.core.pair.instances import instances, role_line
 from appliance.core.pair.names import PAIR_PORT
-from appliance.core.state import Pair, Router, VirtualAddress
+from appliance.core.state import Hearing, Pair, Router, VirtualAddress
 
 
 def desired_pair(config: Config, box: str) -> Pair | None:
@@ -39,5 +39,7 @@ def desired_pair(config: Config, box: str) -> Pair | None:
         partner_endpoint=f"[{ends[1]}]:{PAIR_PORT}" if ends[1].version == 6 else f"{ends[1]}:{PAIR_PORT}",
         virtual_addresses=tuple(moving),
         routers=tuple(routers),
+        router_id=config.failover.virtual_router_id,
+        hearing=tuple(Hearing(one.device, (str(one.own), str(one.partner))) for one in instances(config, box)),
         role_line=role_line(config, box),
     )

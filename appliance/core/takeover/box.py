@@ -71,6 +71,9 @@ class Box:
         self.restart_at: float | None = None
         self.restart_after = timers.restart
         self.alive_at: float | None = None
+        self.vain: list[float] = []
+        """When this box was elected for a moment only, although the partner was there."""
+        self.stranger_until: float | None = None
 
         # Readiness.
         self.ready_said: bool | None = None

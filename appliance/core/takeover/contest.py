@@ -11,7 +11,7 @@ from appliance.core.takeover import leases, redial, role
 from appliance.core.takeover.actions import Announce, AskConnections, SendConnections, SetEndpoints
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.events import MASTER
-from appliance.core.takeover.hello import ACTIVE, YIELDING, Hello
+from appliance.core.takeover.hello import ACTIVE, SCHEMA, YIELDING, Hello
 
 
 def heard(box: Box, hello: Hello) -> None:
@@ -22,6 +22,7 @@ def heard(box: Box, hello: Hello) -> None:
     if not box.partner.take(hello, box.now):
         return
     box.note("partner", "")
+    box.note("schema", "")
     _clock(box, hello)
     box.losses.tell(hello.losses, box.now)
     if hello.handing_over:
@@ -40,6 +41,16 @@ def heard(box: Box, hello: Hello) -> None:
         box.suspect_until = None
     if hello.ask or returned:
         box.tell()
+
+
+def foreign(box: Box, schema: int) -> None:
+    """The partner runs a release that speaks otherwise: it counts as not heard, and VRRP alone decides."""
+    older = "the other box" if schema < SCHEMA else "this box"
+    box.note(
+        "schema",
+        f"the boxes cannot understand each other (this one speaks version {SCHEMA}, the other {schema}); this box "
+        f"serves alone until {older} has the newer release",
+    )
 
 
 def gone(box: Box) -> None:

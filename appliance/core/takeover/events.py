@@ -94,6 +94,24 @@ class PartnerHello:
 
 
 @dataclass(frozen=True, slots=True)
+class PartnerForeign:
+    """The partner's hello is of another schema than hello.SCHEMA: what it says cannot be understood."""
+
+    schema: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class StrangerAdvert:
+    """Somebody who is not the partner sends VRRP with the pair's router ID."""
+
+    network: str
+    source: str
+    router_id: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartnerGone:
     """Known for certain, ahead of the timer: the other box said goodbye, or the pair link lost its carrier."""
 
@@ -206,6 +224,8 @@ type Event = (
     | KeepalivedStarted
     | KeepalivedDied
     | PartnerHello
+    | PartnerForeign
+    | StrangerAdvert
     | PartnerGone
     | Handshake
     | PeersRead

@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """An uplink that is not dead, and how many seconds before the hello its gateway was asked and answered."""
+    """An uplink whose gateway answered the last two questions; the first was asked `ago` seconds before the hello."""
 
     name: str
     ago: float

@@ -61,6 +61,7 @@ class Machine:
             box.read_at,
             box.redial_at,
             box.uplinks.ask_at,
+            box.stranger_until,
             box.connections_until,
             box.probe_at,
             box.probing_until,
@@ -131,6 +132,10 @@ class Machine:
                 life.keepalived_died(box)
             case e.PartnerHello(hello=hello):
                 contest.heard(box, hello)
+            case e.PartnerForeign(schema=schema):
+                contest.foreign(box, schema)
+            case e.StrangerAdvert(network=network, source=source, router_id=router_id):
+                life.stranger(box, network, source, router_id)
             case e.PartnerGone():
                 contest.gone(box)
             case e.Handshake(peer=peer):

@@ -16,7 +16,7 @@ class Partner:
         self.shaken_at = float("-inf")
         """Its last promotion, and its last handshake as master, on this box's clock; exact to the hello's way here."""
         self.uplinks: dict[str, float] = {}
-        """Those of its uplinks that live, and when their gateways were asked and answered, on this box's clock."""
+        """Those of its uplinks that live, and when (hello.Living), on this box's clock."""
         self.served_at = float("-inf")
         """When it last said that it is master, and did not hand the role over."""
         self.retired: deque[str] = deque(maxlen=8)

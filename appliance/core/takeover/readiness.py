@@ -13,14 +13,20 @@ GIVEN_AWAY = "it gave the role away on request"
 def settle(box: Box) -> None:
     """Tells keepalived when the answer is another one than before."""
     box.able = not any(reasons(box))
-    ready = box.able and not box.given_away and box.handover_until is None
+    ready = box.able and not _given(box) and box.handover_until is None
     if ready != box.ready_said:
         box.ready_said = ready
         box.do(SetReady(ready))
 
 
 def shown(box: Box) -> tuple[str, ...]:
-    return (*reasons(box), *((GIVEN_AWAY,) if box.given_away or box.handover_until is not None else ()))
+    return (*reasons(box), *((GIVEN_AWAY,) if _given(box) or box.handover_until is not None else ()))
+
+
+def _given(box: Box) -> bool:
+    """Whoever gave the role away does not want it, as long as the other box can do it justice."""
+    partner = box.partner
+    return box.given_away and not (partner.active and partner.hello is not None and not partner.hello.ready)
 
 
 def reasons(box: Box) -> Iterator[str]:

@@ -191,7 +191,7 @@ def read_soon(box: Box) -> None:
     """When the engines are to be read next; more often while answers are awaited."""
     timers, count = box.timers, len(box.peers)
     if box.calls.called:
-        box.read_at = box.now + max(timers.read_calling, timers.read_per_peer * count / 10)
+        box.read_at = box.now + max(timers.read_calling, timers.read_per_peer * count / timers.read_hurry)
     else:
         box.read_at = box.now + max(timers.read, timers.read_per_peer * count)
 

@@ -1,7 +1,7 @@
 """Which uplinks lead anywhere: their gateways are asked by ARP or ND, and a dead uplink gives way to a living one.
 
 Both boxes often hang on one modem, and its death must move nothing. So a master gives way only where the other box's
-gateway answered a question that was asked after this box's own had begun to be silent; and an uplink that was dead
+gateway answered two questions that were asked after this box's own had begun to be silent; and an uplink that was dead
 counts again only after it has answered for a while.
 """
 
@@ -21,6 +21,8 @@ class Seen:
     """Times are those of the questions, on this box's monotonic clock."""
 
     answered_at: float = NEVER
+    twice_at: float = NEVER
+    """The last question but one, where both were answered: a modem that is there for a moment answers one box once."""
     silent_since: float | None = None
     missed: int = 0
     dead: bool = False
@@ -50,9 +52,11 @@ class Uplinks:
             if answered:
                 if seen.silent_since is not None:
                     seen.back_since = at
+                seen.twice_at = seen.answered_at if seen.silent_since is None else NEVER
                 seen.answered_at, seen.silent_since, seen.missed = at, None, 0
                 seen.dead = seen.dead and at < seen.back_since + self.timers.uplink_calm
                 continue
+            seen.twice_at = NEVER
             seen.silent_since = at if seen.silent_since is None else seen.silent_since
             seen.missed += 1
             seen.dead = seen.dead or seen.missed >= self.timers.uplink_misses
@@ -63,15 +67,15 @@ class Uplinks:
     def living(self, now: float) -> tuple[Living, ...]:
         """For the partner."""
         return tuple(
-            Living(name, round(now - seen.answered_at, 3))
+            Living(name, round(now - seen.twice_at, 3))
             for name, seen in self.seen.items()
-            if not seen.dead and seen.answered_at != NEVER
+            if not seen.dead and seen.twice_at != NEVER
         )
 
     def outdone(self, other: Mapping[str, float]) -> tuple[str, ...]:
         """The dead uplinks that the other box has alive, none if it lacks one that lives here.
 
-        `other`: when its gateways answered, by this box's clock.
+        `other`: when its gateways were asked the first of two questions that they answered, by this box's clock.
         """
         if any(not seen.dead and name not in other for name, seen in self.seen.items()):
             return ()

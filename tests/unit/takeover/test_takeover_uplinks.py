@@ -108,6 +108,20 @@ def roles(world: World) -> int:
     return sum(isinstance(action, a.UnmuteTunnels) for node in world.nodes for _, action in node.log)
 
 
+def test_who_gave_the_role_away_takes_it_when_the_uplink_of_the_other_one_is_dead() -> None:
+    world = settled()
+    world.beta.notify(e.HandoverAsked(world.now))
+    world.alpha.notify(e.HandoverAsked(world.now))
+    world.run(3.0)
+    assert world.master() is world.beta
+    world.beta.gateway = False
+    world.run(DETECTED + 1.0)
+    assert world.master() is world.alpha
+    world.beta.gateway = True
+    world.run(TIMERS.uplink_calm + 4.0)
+    assert world.master() is world.beta
+
+
 def test_in_a_pair_the_role_goes_to_the_living_uplink_and_returns_with_it() -> None:
     world = settled()
     watch = Watch(world)

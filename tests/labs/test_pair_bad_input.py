@@ -1,0 +1,131 @@
+"""What is wrong around a pair is said by `status` in a sentence, and the office goes on.
+
+The drawing stands in tests/labs/pair.py. A third VRRP router, a line that loses adverts, a partner of another release,
+and a pair network that is down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.lab import Box, Lab, wait_for
+from tests.labs.pair import HOST, LAN_ROUTER, Duo, pair, prefer_alpha
+
+STRANGER = "192.168.10.77"
+ROUTER = """\
+vrrp_instance other {{
+    state MASTER
+    interface eth0
+    virtual_router_id {number}
+    priority 100
+    advert_int 1
+    virtual_ipaddress {{
+        192.168.10.78/24
+    }}
+}}
+"""
+HELLO = """\
+import json, socket
+sender = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sender.bind(("{own}", 0))
+sender.sendto(json.dumps({{"schema": 9, "box": "bravo"}}).encode(), ("{other}", 51818))
+"""
+
+
+@pytest.fixture(scope="module")
+def duo() -> Iterator[Duo]:
+    with Lab("pair-bad-input", __doc__ or "") as lab:
+        yield Duo(lab).build().boot()
+
+
+def notes(box: Box) -> str:
+    """As a person reads them."""
+    return " ".join(box.run("appliance", "status", check=False).stdout.split())
+
+
+def says(box: Box, sentence: str, seconds: float = 20) -> None:
+    wait_for(lambda: sentence in notes(box), seconds, f"{box.name} says: {sentence}", 0.2)
+
+
+def serves(duo: Duo) -> None:
+    duo.branch.ping(HOST, timeout=20)
+    duo.host.ping(LAN_ROUTER)
+
+
+@contextmanager
+def filtered(box: Box, rule: str) -> Iterator[None]:
+    """A table beside the product's, as a fault of the network would be."""
+    box.nft(f"table inet fault {{ chain in {{ type filter hook input priority -300;\n{rule}\n}}\n}}")
+    try:
+        yield
+    finally:
+        box.nft("table inet fault\ndelete table inet fault")
+
+
+def test_somebody_else_uses_the_router_id(duo: Duo) -> None:
+    prefer_alpha(duo)
+    other = duo.lab.node("other")
+    other.attach(duo.lan, "eth0", [f"{STRANGER}/24"])
+    other.put("/tmp/other.conf", ROUTER.format(number=50))
+    command = (
+        "keepalived --vrrp --dont-fork --log-console -f /tmp/other.conf --pid /tmp/other.pid --vrrp_pid /tmp/v.pid"
+    )
+    with_other_id = other.popen("sh", "-c", f"exec {command} >/dev/null 2>&1")
+    wait_for(lambda: "192.168.10.78" in other.sh("ip address"), 10, "the third router is master of its own")
+    assert STRANGER not in notes(duo.alpha) + notes(duo.bravo)
+    with_other_id.kill()
+    with_other_id.wait()
+    other.sh("pkill -9 -x keepalived || true; rm -f /tmp/other.pid /tmp/v.pid")
+    other.put("/tmp/other.conf", ROUTER.format(number=51))
+    same = other.popen("sh", "-c", f"exec {command} >/dev/null 2>&1")
+    for box in (duo.alpha, duo.bravo):
+        says(box, f"{STRANGER} on lan sends VRRP with router ID 51, too; write another failover.virtual_router_id")
+    assert duo.master() is duo.alpha
+    serves(duo)
+    same.kill()
+    same.wait()
+    other.sh("pkill -9 -x keepalived || true")
+
+
+def test_a_partner_of_another_release(duo: Duo) -> None:
+    """Bravo's hellos do not arrive any more; in their place come such of another schema, from the same address."""
+    prefer_alpha(duo)
+    own, other = (next(iter(_pair_address(box))) for box in (duo.bravo, duo.alpha))
+    with filtered(duo.alpha, "udp dport 51818 udp length > 100 drop"):
+        duo.bravo.put("/run/hello.py", HELLO.format(own=own, other=other))
+        duo.bravo.run("python3", "/run/hello.py")
+        says(duo.alpha, "this one speaks version 1, the other 9")
+        says(duo.alpha, "this box serves alone until this box has the newer release")
+        assert pair(duo.alpha)["role"] == "master"
+        serves(duo)
+    wait_for(lambda: "speaks version" not in notes(duo.alpha), 10, "they understand each other again", 0.2)
+
+
+def test_a_pair_network_that_is_down(duo: Duo) -> None:
+    """Adverts go through, the pair link does not: the master goes on, and each says that it stands alone."""
+    prefer_alpha(duo)
+    with filtered(duo.bravo, "udp dport 51819 drop"), filtered(duo.alpha, "udp dport 51819 drop"):
+        for box, other in ((duo.alpha, "bravo"), (duo.bravo, "alpha")):
+            says(box, f"{other} is not heard on the pair link; this box serves alone")
+        assert "does not hear the other box" in " ".join(pair(duo.bravo)["not_ready"])
+        assert duo.master() is duo.alpha
+        serves(duo)
+    prefer_alpha(duo)
+    assert "not heard on the pair link" not in notes(duo.alpha)
+
+
+def test_adverts_that_the_line_loses(duo: Duo) -> None:
+    """Most adverts are lost on the way to bravo, which is elected now and then although alpha is there."""
+    prefer_alpha(duo)
+    with filtered(duo.bravo, "ip protocol 112 numgen random mod 100 < 75 drop"):
+        says(duo.bravo, "the network between them loses or delays too many adverts for failover.advert_seconds", 60)
+    prefer_alpha(duo)
+    serves(duo)
+
+
+def _pair_address(box: Box) -> Iterator[str]:
+    for line in box.sh("ip -6 -o address show dev wg-pair scope global").splitlines():
+        yield line.split()[3].split("/")[0]

@@ -1,0 +1,137 @@
+"""One voice: whatever happens to a pair, only its master sends WireGuard and answers for a virtual address.
+
+The drawing stands in tests/labs/pair.py. Everything that passes the two switches is recorded, from before the boxes
+have power to the end. Each step says who is master; in between, while the role moves, both may be, for as long as that
+takes. The pair link has a port of its own, and may be used by both.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from tests.lab import Box, Capture, Lab, Probe, capture, wait_for
+from tests.labs.pair import HOST, LAN_ROUTER, VIRTUAL, Duo, hand_over, pair, prefer_alpha
+
+WHAT = "udp port 51820 or arp"
+LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<mac>[0-9a-f:]{17}) > .*")
+
+
+@dataclass
+class Voice:
+    """Who may speak from when on: the names of the boxes."""
+
+    duo: Duo
+    spoken: list[tuple[float, frozenset[str]]] = field(default_factory=list)
+
+    def may(self, *boxes: Box) -> None:
+        self.spoken.append((time.time(), frozenset(box.name for box in boxes)))
+
+    def strangers(self, captures: list[Capture]) -> list[str]:
+        """The packets of those who had to be silent."""
+        names = {link.mac: box.name for box in (self.duo.alpha, self.duo.bravo) for link in box.links}
+        found = []
+        for line in (line for each in captures for line in each.lines):
+            match = LINE.match(line)
+            name = names.get(match["mac"]) if match else None
+            if match and name and _of_the_master(line):
+                allowed = next((who for at, who in reversed(self.spoken) if at <= float(match["at"])), frozenset())
+                found += [] if name in allowed else [f"{name}: {line}"]
+        return found
+
+
+def _of_the_master(line: str) -> bool:
+    """A tunnel's packet, or ARP in the name of a virtual address."""
+    if "ARP" not in line:
+        return ".51820" in line
+    return any(f"Reply {each} is-at" in line or f" tell {each}," in line for each in (VIRTUAL, LAN_ROUTER))
+
+
+@contextmanager
+def everything(duo: Duo) -> Iterator[list[Capture]]:
+    """A switch's own interface hears all that passes, while it is asked to (promiscuous)."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(capture(each, "br0", WHAT, "-e", "-tt")) for each in (duo.wan, duo.lan)]
+
+
+def quiet(duo: Duo, probe: Probe, what: str) -> None:
+    """The office goes on for a while, and the other box had every occasion to speak."""
+    probe.flowing(timeout=30, packets=150)
+    duo.lab.log.line(f"-- {what}: over")
+
+
+def test_nobody_but_the_master_speaks() -> None:
+    with Lab("pair-voice", __doc__ or "") as lab:
+        duo = Duo(lab).build()
+        alpha, bravo, voice = duo.alpha, duo.bravo, Voice(duo)
+        with everything(duo) as captures:
+            voice.may(alpha)
+            alpha.boot()
+            duo.start_peers()
+            wait_for(lambda: pair(alpha).get("role") == "master", 20, "alpha is master")
+            with Probe(duo.branch, duo.host, HOST, 0.01) as probe:
+                quiet(duo, probe, "alpha alone")
+                bravo.boot()
+                prefer_alpha(duo)
+                quiet(duo, probe, "the standby boots")
+                for link in bravo.links:
+                    link.cut()
+                    quiet(duo, probe, f"the standby's {link.ifname} is out")
+                    link.mend()
+                    prefer_alpha(duo)
+                    quiet(duo, probe, f"the standby's {link.ifname} is in again")
+                bravo.sh("systemctl stop appliance")
+                quiet(duo, probe, "the standby's supervisor is dead")
+                bravo.sh("systemctl start appliance")
+                prefer_alpha(duo)
+                alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance)")
+                quiet(duo, probe, "the master's supervisor is dead")
+                prefer_alpha(duo)
+
+                voice.may(alpha, bravo)
+                hand_over(alpha, "bravo")
+                duo.settled(bravo)
+                voice.may(bravo)
+                quiet(duo, probe, "handed over")
+                voice.may(alpha, bravo)
+                hand_over(bravo, "alpha")
+                prefer_alpha(duo)
+                voice.may(alpha)
+                quiet(duo, probe, "handed back")
+
+                voice.may(alpha, bravo)
+                alpha.links[0].cut()
+                duo.settled(bravo)
+                voice.may(bravo)
+                quiet(duo, probe, "the master's uplink is out")
+                voice.may(alpha, bravo)
+                alpha.links[0].mend()
+                prefer_alpha(duo)
+                voice.may(alpha)
+                quiet(duo, probe, "its uplink is in again")
+
+                alpha.power_cut()
+                voice.may(bravo)
+                wait_for(lambda: pair(bravo).get("role") == "master", 10, "bravo is master")
+                quiet(duo, probe, "the master is without power")
+                alpha.boot()
+                prefer_alpha(duo)
+                # It was silent until keepalived elected it.
+                voice.spoken.append((_elected(alpha), frozenset({"alpha", "bravo"})))
+                voice.may(alpha)
+                quiet(duo, probe, "it is back")
+        seen = [line for each in captures for line in each.lines if LINE.match(line) and _of_the_master(line)]
+        assert len(seen) > 1000, "the switches heard the tunnel"
+        assert not (strangers := voice.strangers(captures)), (len(strangers), strangers[:5])
+        print(f"{len(seen)} packets of a master, none of anybody else")
+
+
+def _elected(box: Box) -> float:
+    """When its supervisor heard keepalived say MASTER for the first time since it booted; seconds since 1970."""
+    said = box.run(
+        "journalctl", "--no-pager", "--output=short-unix", "-u", "appliance", "--grep", "^VRRP: MASTER"
+    ).stdout
+    return float(said.split()[0])

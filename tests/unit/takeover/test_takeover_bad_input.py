@@ -1,0 +1,67 @@
+"""What is wrong with a pair, in a sentence; and the box goes on serving alone."""
+
+from __future__ import annotations
+
+from takeover_steps import Bench, only
+
+from appliance.core.takeover import actions as a
+from appliance.core.takeover import events as e
+from appliance.core.takeover.hello import SCHEMA
+
+
+def notes(bench: Bench) -> str:
+    return " ".join(bench.machine.report().notes)
+
+
+def test_a_partner_of_another_schema_is_not_heard_and_said_so() -> None:
+    bench = Bench()
+    bench.start()
+    bench.tell(e.PartnerForeign(SCHEMA + 1, bench.now))
+    bench.later(1.6)
+    assert only(a.UnmuteTunnels, bench.vrrp("MASTER"))
+    assert "until this box has the newer release" in notes(bench) and "serves alone" in notes(bench)
+    bench.tell(e.PartnerForeign(SCHEMA - 1, bench.now))
+    assert "until the other box has the newer release" in notes(bench)
+    bench.hear()
+    assert not notes(bench)
+
+
+def test_a_strangers_advert_is_said_for_a_minute() -> None:
+    bench = Bench()
+    bench.master()
+    bench.tell(e.StrangerAdvert("lan", "192.168.10.77", 51, bench.now))
+    assert notes(bench).startswith("192.168.10.77 on lan sends VRRP with router ID 51, too; write another")
+    bench.later(59.0)
+    assert "192.168.10.77" in notes(bench)
+    bench.later(2.0)
+    assert not notes(bench)
+
+
+def elected(bench: Bench, seconds: float, partner: str = "master") -> None:
+    """VRRP makes it master, and backup again after so long, while the partner says what it is."""
+    bench.hear(partner, bench.machine.report().epoch)
+    bench.vrrp("MASTER")
+    bench.later(seconds / 2)
+    bench.hear(partner, bench.machine.report().epoch)
+    bench.later(seconds / 2)
+    bench.vrrp("BACKUP")
+
+
+def test_adverts_that_come_too_late_are_said_after_the_third_vain_election() -> None:
+    bench = Bench()
+    bench.booted()
+    for number in range(3):
+        assert "advert_seconds" not in notes(bench), number
+        elected(bench, 0.4, "yielding")
+    assert "elected this box 3 times in 10 minutes" in notes(bench) and "failover.advert_seconds" in notes(bench)
+    bench.later(601.0)
+    assert "advert_seconds" not in notes(bench)
+
+
+def test_an_ordinary_takeover_is_not_in_vain() -> None:
+    for seconds, partner in ((5.0, "yielding"), (0.4, "backup")):
+        bench = Bench()
+        bench.booted()
+        for _ in range(4):
+            elected(bench, seconds, partner)
+        assert "advert_seconds" not in notes(bench)
