@@ -44,25 +44,15 @@ def check(content: bytes) -> tuple[Config, Document]:
 def _placed(document: Document, problem: Problem) -> Problem:
     """With its mark; and without the list position of a value that is written alone, not in a list."""
     path = problem.path
-    if path and isinstance(path[-1], int) and path not in document.marks:
+    if path and isinstance(path[-1], int) and path not in document.positions:
         path = path[:-1]
     return replace(problem, path=path, mark=document.mark(path))
 
 
 def _nothing_written(document: Document) -> list[Problem]:
     """Keys without a value. What a key means without one, people do not agree on; `preshared_key:` least of all."""
-    problems = []
-    pending: list[tuple[Path, Any]] = [((), document.value)]
-    while pending:
-        path, value = pending.pop()
-        if value is None:
-            message = "nothing stands here; write a value, or remove the line"
-            problems.append(Problem(path, message, document.mark(path)))
-        elif isinstance(value, dict):
-            pending.extend(((*path, key), item) for key, item in value.items())
-        elif isinstance(value, list):
-            pending.extend(((*path, position), item) for position, item in enumerate(value))
-    return problems
+    message = "nothing stands here; write a value, or remove the line"
+    return [Problem(path, message, document.mark(path)) for path in document.empty]
 
 
 def _problem(document: Document, details: ErrorDetails) -> Problem:

@@ -12,15 +12,23 @@ from typing import Any
 
 def to_json(value: Any) -> Any:
     """Plain dicts, lists and scalars; sets sorted, so that equal values give equal text."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: to_json(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, dict):
-        return {key: to_json(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [to_json(item) for item in value]
-    if isinstance(value, frozenset | set):
-        return sorted(to_json(item) for item in value)
-    return value
+    kind: Any = type(value)
+    return _encoder(kind)(value)
+
+
+@functools.cache
+def _encoder(kind: Any) -> Callable[[Any], Any]:
+    """What encodes values of this very class: asked for once a class, not once a value."""
+    if is_dataclass(kind):
+        names = tuple(each.name for each in fields(kind))
+        return lambda value: {name: to_json(getattr(value, name)) for name in names}
+    if issubclass(kind, dict):
+        return lambda value: {key: to_json(item) for key, item in value.items()}
+    if issubclass(kind, tuple | list):
+        return lambda value: [each if type(each) is str else to_json(each) for each in value]
+    if issubclass(kind, frozenset | set):
+        return lambda value: sorted(to_json(item) for item in value)
+    return lambda value: value
 
 
 def from_json[T](kind: type[T], data: Any) -> T:

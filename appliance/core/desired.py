@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from ipaddress import collapse_addresses
 
 from appliance.core.check import check
 from appliance.core.document import Document
 from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.firewall.zones import Site
 from appliance.core.grants import doors, granted
+from appliance.core.lint.prefixes import Prefix, collapsed, network_of, prefix
 from appliance.core.model import Box, Config
 from appliance.core.networkd import network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
@@ -41,7 +41,6 @@ from appliance.core.state import (
     Uplink,
     tunnel_device,
 )
-from appliance.core.values import Network
 
 BLACKHOLE_METRIC = 1_000_000
 """Behind every tunnel prefix: while a tunnel is away its packets end here and never leave by an uplink."""
@@ -83,6 +82,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         return document.mark(path).line
 
     pair = desired_pair(config, name)
+    site = Site(met, name, line)
     tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
     uplinks = _uplinks(met, name)
     devices = tuple(interface.device for interface in met.boxes[name].interfaces.values())
@@ -101,8 +101,8 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         files=files,
         sysctls=_sysctls(uplinks, leased),
         ruleset=Ruleset(*render_both(config, name, line), devices),
-        grants=granted(Site(met, name, line)),
-        doors=doors(Site(met, name, line)),
+        grants=granted(site),
+        doors=doors(site),
         pair=pair,
         leased=leased,
         fetch=Fetch(config.bundles.url, config.bundles.every) if config.bundles else None,
@@ -167,7 +167,7 @@ def _tunnel(config: Config, name: str) -> DesiredTunnel:
         DesiredPeer(
             name=f"{name}.{each}",
             public_key=peer.public_key,
-            allowed_ips=tuple(str(network) for network in peer.allowed_ips),
+            allowed_ips=peer.allowed_texts,
             preshared_key=peer.preshared_key.secret if peer.preshared_key else None,
             endpoint=str(peer.endpoint) if peer.endpoint else None,
             keepalive=peer.keepalive or 0,
@@ -187,29 +187,22 @@ def _tunnel(config: Config, name: str) -> DesiredTunnel:
 
 def _routes(config: Config) -> Iterable[Route]:
     """A route for each network behind a peer that the tunnel's own subnet does not cover, and what catches its fall."""
-    covered: list[Network] = []
+    covered: list[Prefix] = []
     for name, tunnel in config.tunnels.items():
         device = tunnel_device(name)
-        own = [address.network for address in tunnel.addresses]
+        own = [prefix(address.network) for address in tunnel.addresses]
         covered += own
         for peer in tunnel.peers.values():
-            for network in peer.allowed_ips:
-                if not network.prefixlen:
-                    yield Route(str(network), device, TUNNEL_TABLE)
-                    yield Route(str(network), "", TUNNEL_TABLE, metric=BLACKHOLE_METRIC)
-                elif not any(_inside(network, subnet) for subnet in own):
-                    covered.append(network)
-                    yield Route(str(network), device)
-    for version in (4, 6):
-        same = [network for network in covered if network.version == version]
-        for network in collapse_addresses(same):  # type: ignore[type-var]
-            yield Route(str(network), "", MAIN_TABLE, metric=BLACKHOLE_METRIC)
-
-
-def _inside(network: Network, subnet: Network) -> bool:
-    """subnet_of() builds new networks at each call, which a thousand peers would feel."""
-    same = network.version == subnet.version and network.prefixlen >= subnet.prefixlen
-    return same and network.network_address in subnet
+            for network, text in zip(peer.allowed_ips, peer.allowed_texts, strict=True):
+                at = prefix(network)
+                if not at.length:
+                    yield Route(text, device, TUNNEL_TABLE)
+                    yield Route(text, "", TUNNEL_TABLE, metric=BLACKHOLE_METRIC)
+                elif not any(subnet.holds(at) for subnet in own):
+                    covered.append(at)
+                    yield Route(text, device)
+    for at in collapsed(covered):
+        yield Route(str(network_of(at)), "", MAIN_TABLE, metric=BLACKHOLE_METRIC)
 
 
 def _rules(tunnels: tuple[DesiredTunnel, ...], uplinks: tuple[Uplink, ...]) -> Iterable[Rule]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -25,24 +25,34 @@ _CONTROL = re.compile("[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?\Z")
+_NUMERIC = frozenset("+-.0123456789")
 _WORDS: dict[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 
 
+class Position(Protocol):
+    """libyaml's own mark. Few of the thousands that a file has are ever shown, so they are kept as they come."""
+
+    line: int
+    column: int
+
+
 @dataclass(slots=True)
 class Document:
-    """The values of a file, and where each key and value stands."""
+    """The values of a file, and where each key and value stands; `empty` are the keys and items without a value."""
 
     value: Any
-    marks: dict[Path, Mark] = field(default_factory=dict)
+    positions: dict[Path, Position] = field(default_factory=dict)
+    empty: list[Path] = field(default_factory=list)
 
     def mark(self, path: Path) -> Mark:
         """The place of `path`, or of the nearest thing around it that the file does contain."""
-        while path and path not in self.marks:
+        while path and path not in self.positions:
             path = path[:-1]
-        return self.marks.get(path, Mark(1, 1))
+        found = self.positions.get(path)
+        return _mark(found) if found else Mark(1, 1)
 
 
 def read_document(content: bytes) -> Document:
@@ -95,79 +105,85 @@ class _Reader:
     """Builds values from libyaml's events, one event at a time, without ever holding two copies of the file."""
 
     def __init__(self, content: bytes) -> None:
-        self.loader = yaml.CSafeLoader(content)
+        self.next = yaml.CSafeLoader(content).get_event
         self.problems: list[Problem] = []
-        self.marks: dict[Path, Mark] = {}
+        self.positions: dict[Path, Position] = {}
+        self.empty: list[Path] = []
 
     def document(self) -> Document:
-        get = self.loader.get_event
-        get()  # the start of the stream
-        event = get()
+        self.next()  # the start of the stream
+        event = self.next()
         if isinstance(event, yaml.StreamEndEvent):
             raise ConfigurationError([Problem((), "the file is empty; it must at least say `version: 1`")])
-        value = self.value((), get(), 0)
-        get()  # the end of the document
-        event = get()
+        value = self.value((), self.next(), 0)
+        self.next()  # the end of the document
+        event = self.next()
         if not isinstance(event, yaml.StreamEndEvent):
             message = "a second document starts here; a configuration is one document, without `---` inside"
-            raise ConfigurationError([Problem((), message, _mark(event))])
-        return Document(value, self.marks)
+            raise ConfigurationError([Problem((), message, _mark(event.start_mark))])
+        return Document(value, self.positions, self.empty)
 
     def value(self, path: Path, event: Any, depth: int) -> Any:
-        if isinstance(event, yaml.AliasEvent):
+        kind = type(event)
+        if kind is yaml.AliasEvent:
             self.stop(path, event, "an alias (*name) is not allowed; write the value out")
         if event.anchor is not None:
             self.stop(path, event, "an anchor (&name) is not allowed; remove it")
-        if event.tag is not None and not (isinstance(event, yaml.ScalarEvent) and event.tag == "!"):
+        if event.tag is not None and not (kind is yaml.ScalarEvent and event.tag == "!"):
             self.stop(path, event, f"a tag ({event.tag}) is not allowed; remove it")
-        if path not in self.marks:
-            self.marks[path] = _mark(event)
-        if isinstance(event, yaml.ScalarEvent):
-            return _scalar(event.value) if event.implicit[0] else event.value
+        if path not in self.positions:
+            self.positions[path] = event.start_mark
+        if kind is yaml.ScalarEvent:
+            value = _scalar(event.value) if event.implicit[0] else event.value
+            if value is None:
+                self.empty.append(path)
+            return value
         if depth == MAXIMUM_DEPTH:
             self.stop(path, event, f"values are nested more than {MAXIMUM_DEPTH} deep")
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self.sequence(path, depth)
-        return self.mapping(path, depth)
+        if kind is yaml.SequenceStartEvent:
+            return self.sequence(path, depth + 1)
+        return self.mapping(path, depth + 1)
 
     def sequence(self, path: Path, depth: int) -> list[Any]:
-        get = self.loader.get_event
+        following, end = self.next, yaml.SequenceEndEvent
         items: list[Any] = []
-        while not isinstance(event := get(), yaml.SequenceEndEvent):
-            items.append(self.value((*path, len(items)), event, depth + 1))
+        while type(event := following()) is not end:
+            items.append(self.value((*path, len(items)), event, depth))
         return items
 
     def mapping(self, path: Path, depth: int) -> dict[str, Any]:
-        get = self.loader.get_event
+        following, end, positions = self.next, yaml.MappingEndEvent, self.positions
         entries: dict[str, Any] = {}
-        while not isinstance(event := get(), yaml.MappingEndEvent):
-            if not isinstance(event, yaml.ScalarEvent):
+        while type(event := following()) is not end:
+            if type(event) is not yaml.ScalarEvent:
                 self.stop(path, event, "a key must be one plain word")
             key = event.value
             place = (*path, key)
             if key in entries:
-                first = self.marks[place].line
+                first = positions[place].line + 1
                 message = f"this key stands a second time (first in line {first}); keep one of the two"
-                self.problems.append(Problem(place, message, _mark(event)))
-                self.value((*path, key, "again"), get(), depth + 1)
+                self.problems.append(Problem(place, message, _mark(event.start_mark)))
+                self.value((*path, key, "again"), following(), depth)
                 continue
-            self.marks[place] = _mark(event)
-            entries[key] = self.value(place, get(), depth + 1)
+            positions[place] = event.start_mark
+            entries[key] = self.value(place, following(), depth)
         return entries
 
     def stop(self, path: Path, event: Any, message: str) -> None:
-        raise ConfigurationError([*self.problems, Problem(path, message, _mark(event))])
+        raise ConfigurationError([*self.problems, Problem(path, message, _mark(event.start_mark))])
 
 
-def _mark(event: Any) -> Mark:
-    return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+def _mark(position: Position) -> Mark:
+    return Mark(position.line + 1, position.column + 1)
 
 
 def _scalar(text: str) -> str | int | float | bool | None:
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] not in _NUMERIC:
+        return text
     if _INTEGER.match(text):
         return int(text)
-    if _FLOAT.match(text) and any(mark in text for mark in ".eE"):
+    if any(mark in text for mark in ".eE") and _FLOAT.match(text):
         return float(text)
     return text

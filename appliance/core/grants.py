@@ -6,11 +6,12 @@ The firewall lets answers of known connections pass, so a rule that leaves the f
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from appliance.core.firewall.zones import HERE, Site, Zone
 from appliance.core.model import BOX, AllowRule, PortForward
 from appliance.core.services import SERVICES
-from appliance.core.state import Door, Grant
+from appliance.core.state import DEFAULTS, Door, Grant
 from appliance.core.values import Network, Ports
 
 
@@ -18,10 +19,11 @@ def granted(site: Site) -> tuple[Grant, ...]:
     """The allow rules and port forwards of a box, in an order that does not depend on theirs."""
     firewall = site.config.firewall
     found = {_forward(forward) for forward in firewall.port_forwards}
+    texts = _Texts(site)
     for rule in firewall.allow:
         source, target = site.zone(rule.from_), site.zone(rule.to)
         if source and target:
-            found.add(_allow(site, rule, source, target))
+            found.add(_allow(texts, rule, source, target))
     return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports, grant.forwarded_to)))
 
 
@@ -33,21 +35,26 @@ def doors(site: Site) -> tuple[Door, ...]:
     """Where the box itself may be called, for telling whether an administrator still gets in."""
     inside = tuple(sorted(interface.device for interface in site.lans.values()))
     found = [Door(inside, (), LAN_SERVICES)] if inside else []
+    texts = _Texts(site)
     for rule in site.config.firewall.allow:
         source = site.zone(rule.from_)
         if source and rule.to == BOX:
-            grant = _allow(site, rule, source, HERE)
+            grant = _allow(texts, rule, source, HERE)
             found.append(Door((source.device,), grant.sources, grant.ports))
     return tuple(found)
 
 
-def _allow(site: Site, rule: AllowRule, source: Zone, target: Zone) -> Grant:
-    ports = [*rule.ports, *(port for service in rule.services for port in SERVICES[service])]
+def _allow(texts: _Texts, rule: AllowRule, source: Zone, target: Zone) -> Grant:
     return Grant(
-        _texts(_networks(site, source)),
-        _texts(rule.hosts or _networks(site, target)),
-        () if "ping" in rule.services else _port_texts(ports),
+        texts.of(source),
+        _texts(rule.hosts) if rule.hosts else texts.of(target),
+        () if "ping" in rule.services else _all_ports(tuple(rule.services), tuple(rule.ports)),
     )
+
+
+@lru_cache
+def _all_ports(services: tuple[str, ...], ports: tuple[Ports, ...]) -> tuple[str, ...]:
+    return _port_texts([*ports, *(port for service in services for port in SERVICES[service])])
 
 
 def _forward(forward: PortForward) -> Grant:
@@ -63,13 +70,28 @@ def _texts(networks: Iterable[Network]) -> tuple[str, ...]:
     return tuple(sorted({str(network) for network in networks}))
 
 
+class _Texts:
+    """The networks of each zone as text, made once: a thousand rules lead to the same LAN."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.known: dict[str, tuple[str, ...]] = {}
+
+    def of(self, zone: Zone) -> tuple[str, ...]:
+        if zone.label not in self.known:
+            self.known[zone.label] = self._peers(zone) if zone.peer else _texts(_networks(self.site, zone))
+        return self.known[zone.label]
+
+    def _peers(self, zone: Zone) -> tuple[str, ...]:
+        texts = self.site.config.tunnels[zone.name].peers[str(zone.peer)].allowed_texts
+        return () if any(text in DEFAULTS for text in texts) else tuple(sorted(set(texts)))
+
+
 def _networks(site: Site, zone: Zone) -> list[Network]:
     """The networks of a zone; none stands for any, as on an uplink."""
     if zone.name == BOX or zone.name in site.uplinks:
         return []
     if zone.name in site.lans:
         return site.subnets(zone.name)
-    tunnel = site.config.tunnels[zone.name]
-    names = [zone.peer] if zone.peer else list(tunnel.peers)
-    networks = [network for name in names for network in tunnel.peers[name].allowed_ips]
+    networks = [network for peer in site.config.tunnels[zone.name].peers.values() for network in peer.allowed_ips]
     return [] if any(not network.prefixlen for network in networks) else networks

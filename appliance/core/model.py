@@ -148,6 +148,11 @@ class Peer(Model):
         """What WireGuard accepts from the peer and sends to it: its own addresses, and the networks behind it."""
         return (*(ip_network(address) for address in self.address), *self.networks)
 
+    @cached_property
+    def allowed_texts(self) -> tuple[str, ...]:
+        """The same as text, made once: writing out thousands of addresses takes longer than most of what needs them."""
+        return tuple(map(str, self.allowed_ips))
+
 
 class Tunnel(Model):
     """A WireGuard interface, wg-NAME."""

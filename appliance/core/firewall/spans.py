@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from operator import itemgetter
 from typing import NamedTuple
 
 from appliance.core.values import Network
@@ -42,8 +43,8 @@ def spans[Owner](owned: Iterable[tuple[Network, Owner]]) -> list[Span[Owner]]:
         if entry.free <= until:
             found.append(Span(_text(entry, until), entry.owner))
 
-    by_place = sorted(dict(owned).items(), key=lambda item: (int(item[0].network_address), item[0].prefixlen))
-    for network, owner in by_place:
+    places = {(int(network.network_address), network.prefixlen): (network, owner) for network, owner in owned}
+    for _, (network, owner) in sorted(places.items(), key=itemgetter(0)):
         entry = _Open(network, owner)
         while around and around[-1].last < entry.first:
             done = around.pop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from appliance.core.firewall.spans import spans
 from appliance.core.firewall.text import chain, comment, elements, one_or_set, quoted
@@ -79,9 +79,11 @@ def _in_tunnels(site: Site, name: str) -> str:
 def _sources(claims: Sequence[tuple[Network, bool]], why: str) -> list[str]:
     """Rules that drop the sources that are claimed with True; smaller networks overrule those around them."""
     rules = []
+    by_version: dict[int, list[tuple[Network, bool]]] = {version: [] for version, _ in VERSIONS}
+    for claim in claims:
+        by_version[claim[0].version].append(claim)
     for version, header in VERSIONS:
-        of_version: Iterable[tuple[Network, bool]] = [claim for claim in claims if claim[0].version == version]
-        refused = [span.text for span in spans(of_version) if span.owner]
+        refused = [span.text for span in spans(by_version[version]) if span.owner]
         if refused:
             rules.append(f"{header} saddr {elements(refused)} {_drop(why)}")
     return rules

@@ -49,6 +49,15 @@ class Site:
 
     def zone(self, name: str) -> Zone | None:
         """The zone of that name, or None if this box has none (an interface of the other box)."""
+        if name not in self._zones:
+            self._zones[name] = self._find_zone(name)
+        return self._zones[name]
+
+    @cached_property
+    def _zones(self) -> dict[str, Zone | None]:
+        return {}
+
+    def _find_zone(self, name: str) -> Zone | None:
         if name == BOX:
             return HERE
         if name in self.interfaces:

@@ -8,6 +8,7 @@ go, and so can all such rules together: whatever covers a cell belongs, in the e
 from __future__ import annotations
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -88,8 +89,16 @@ def lint(site: Site) -> Iterator[Problem]:
 
 def _cells(site: Site) -> Iterator[Cell]:
     count = 0
-    for index, rule in enumerate(site.config.firewall.allow):
-        if site.zone(rule.from_) is None or site.zone(rule.to) is None:
+    rules = site.config.firewall.allow
+    # Most peers of a large tunnel have one rule each, and nothing that could cover it or be covered by it.
+    written = Counter((rule.from_, rule.to) for rule in rules)
+    related = {pair for pair, count in written.items() if count > 1}
+    for pair in written:
+        if others := [other for other in _wider(pair) if other != pair and other in written]:
+            related.update(others, [pair])
+    for index, rule in enumerate(rules):
+        pair = (rule.from_, rule.to)
+        if pair not in related or site.zone(rule.from_) is None or site.zone(rule.to) is None:
             continue
         hosts = tuple(map(prefix, rule.hosts)) or EVERY_HOST
         ports = _ports(rule)
@@ -97,7 +106,6 @@ def _cells(site: Site) -> Iterator[Cell]:
         count += size
         if count > MOST_CELLS:
             return
-        pair = (rule.from_, rule.to)
         yield from (Cell(index, size, pair, host, one) for host in hosts for one in ports)
 
 

