@@ -23,6 +23,15 @@ def check(content: bytes) -> tuple[Config, Document]:
     Raises ConfigurationError with every problem: of the file, of single values, and of the network they describe.
     The network is looked at only once every value is sound, since half a network gives wrong advice.
     """
+    config, document = validated(content)
+    found = linted(config, document)
+    if found:
+        raise ConfigurationError(found)
+    return config, document
+
+
+def validated(content: bytes) -> tuple[Config, Document]:
+    """Reads a configuration whose values are sound one by one. Raises ConfigurationError with what is wrong in them."""
     document = read_document(content)
     if not isinstance(document.value, dict):
         raise ConfigurationError([Problem((), "the file must hold keys and values, beginning with `version: 1`")])
@@ -35,10 +44,12 @@ def check(content: bytes) -> tuple[Config, Document]:
         raise ConfigurationError([*empty, *(one for one in problems if one.path not in told)]) from None
     if empty:
         raise ConfigurationError(empty)
-    found = [_placed(document, problem) for problem in lint(config)]
-    if found:
-        raise ConfigurationError(found)
     return config, document
+
+
+def linted(config: Config, document: Document) -> list[Problem]:
+    """What is wrong with the network that the values describe."""
+    return [_placed(document, problem) for problem in lint(config)]
 
 
 def _placed(document: Document, problem: Problem) -> Problem:

@@ -50,8 +50,13 @@ def _decoder(kind: Any) -> Callable[[Any], Any]:
         return lambda data: None if data is None else inner(data)
     if origin in (tuple, list, frozenset):
         item = _decoder(arguments[0])
-        return lambda data: origin(item(element) for element in data)
+        # Most are of strings, and there are thousands.
+        return origin if item is _as_it_is else lambda data: origin([item(element) for element in data])
     if origin is dict:
         value = _decoder(arguments[1])
         return lambda data: {key: value(element) for key, element in data.items()}
-    return lambda data: data
+    return _as_it_is
+
+
+def _as_it_is(data: Any) -> Any:
+    return data

@@ -10,7 +10,6 @@ from appliance.core.document import Document
 from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.firewall.zones import Site
 from appliance.core.grants import doors, granted
-from appliance.core.lint.prefixes import Prefix, collapsed, network_of, prefix
 from appliance.core.model import Box, Config
 from appliance.core.networkd import network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
@@ -18,7 +17,8 @@ from appliance.core.pair.files import pair_files
 from appliance.core.pair.lease_files import network_files
 from appliance.core.pair.leases import leased_uplinks, with_lease_devices
 from appliance.core.pair.routing import pair_rules
-from appliance.core.problems import ConfigurationError, Path, Problem
+from appliance.core.prefixes import Prefix, collapsed, prefix, prefix_text
+from appliance.core.problems import ConfigurationError, Problem
 from appliance.core.state import (
     DEFAULTS,
     MAIN_TABLE,
@@ -58,6 +58,11 @@ def compile_box(content: bytes, box: str | None) -> Desired:
     `box` None means the only box of the file.
     """
     config, document = check(content)
+    return desired_of(config, document, box, content)
+
+
+def desired_of(config: Config, document: Document, box: str | None, content: bytes) -> Desired:
+    """The same for a configuration that was read already, from `content`."""
     return desired(config, document, _box_name(config, document, box), hashlib.sha256(content).hexdigest())
 
 
@@ -77,10 +82,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
     """What the box `name` of a checked configuration should be. `digest` names the bytes it was read from."""
     box, met = config.boxes[name], with_lease_devices(config)
     leased = leased_uplinks(config, name)
-
-    def line(path: Path) -> int:
-        return document.mark(path).line
-
+    line = document.line
     pair = desired_pair(config, name)
     site = Site(met, name, line)
     tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
@@ -167,7 +169,7 @@ def _tunnel(config: Config, name: str) -> DesiredTunnel:
         DesiredPeer(
             name=f"{name}.{each}",
             public_key=peer.public_key,
-            allowed_ips=peer.allowed_texts,
+            allowed_ips=peer.allowed_ips,
             preshared_key=peer.preshared_key.secret if peer.preshared_key else None,
             endpoint=str(peer.endpoint) if peer.endpoint else None,
             keepalive=peer.keepalive or 0,
@@ -193,8 +195,7 @@ def _routes(config: Config) -> Iterable[Route]:
         own = [prefix(address.network) for address in tunnel.addresses]
         covered += own
         for peer in tunnel.peers.values():
-            for network, text in zip(peer.allowed_ips, peer.allowed_texts, strict=True):
-                at = prefix(network)
+            for at, text in zip(peer.allowed, peer.allowed_ips, strict=True):
                 if not at.length:
                     yield Route(text, device, TUNNEL_TABLE)
                     yield Route(text, "", TUNNEL_TABLE, metric=BLACKHOLE_METRIC)
@@ -202,7 +203,7 @@ def _routes(config: Config) -> Iterable[Route]:
                     covered.append(at)
                     yield Route(text, device)
     for at in collapsed(covered):
-        yield Route(str(network_of(at)), "", MAIN_TABLE, metric=BLACKHOLE_METRIC)
+        yield Route(prefix_text(at), "", MAIN_TABLE, metric=BLACKHOLE_METRIC)
 
 
 def _rules(tunnels: tuple[DesiredTunnel, ...], uplinks: tuple[Uplink, ...]) -> Iterable[Rule]:

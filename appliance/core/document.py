@@ -49,10 +49,18 @@ class Document:
 
     def mark(self, path: Path) -> Mark:
         """The place of `path`, or of the nearest thing around it that the file does contain."""
+        found = self._position(path)
+        return _mark(found) if found else Mark(1, 1)
+
+    def line(self, path: Path) -> int:
+        """The line of that place."""
+        found = self._position(path)
+        return found.line + 1 if found else 1
+
+    def _position(self, path: Path) -> Position | None:
         while path and path not in self.positions:
             path = path[:-1]
-        found = self.positions.get(path)
-        return _mark(found) if found else Mark(1, 1)
+        return self.positions.get(path)
 
 
 def read_document(content: bytes) -> Document:

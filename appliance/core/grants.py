@@ -79,19 +79,18 @@ class _Texts:
 
     def of(self, zone: Zone) -> tuple[str, ...]:
         if zone.label not in self.known:
-            self.known[zone.label] = self._peers(zone) if zone.peer else _texts(_networks(self.site, zone))
+            self.known[zone.label] = self._found(zone)
         return self.known[zone.label]
 
+    def _found(self, zone: Zone) -> tuple[str, ...]:
+        """None stands for any, as on an uplink."""
+        if zone.name == BOX or zone.name in self.site.uplinks:
+            return ()
+        return _texts(self.site.subnets(zone.name)) if zone.name in self.site.lans else self._peers(zone)
+
     def _peers(self, zone: Zone) -> tuple[str, ...]:
-        texts = self.site.config.tunnels[zone.name].peers[str(zone.peer)].allowed_texts
-        return () if any(text in DEFAULTS for text in texts) else tuple(sorted(set(texts)))
-
-
-def _networks(site: Site, zone: Zone) -> list[Network]:
-    """The networks of a zone; none stands for any, as on an uplink."""
-    if zone.name == BOX or zone.name in site.uplinks:
-        return []
-    if zone.name in site.lans:
-        return site.subnets(zone.name)
-    networks = [network for peer in site.config.tunnels[zone.name].peers.values() for network in peer.allowed_ips]
-    return [] if any(not network.prefixlen for network in networks) else networks
+        """Of one peer, or of all of the tunnel."""
+        tunnel = self.site.config.tunnels[zone.name]
+        peers = [tunnel.peers[zone.peer]] if zone.peer else tunnel.peers.values()
+        texts = {text for peer in peers for text in peer.allowed_ips}
+        return () if not texts.isdisjoint(DEFAULTS) else tuple(sorted(texts))

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from functools import cached_property
-from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from appliance.core.prefixes import Prefix, prefix, prefix_text
 from appliance.core.services import SERVICES
 from appliance.core.values import (
     NAME,
@@ -24,7 +24,6 @@ from appliance.core.values import (
     InterfaceAddress,
     Mtu,
     Name,
-    Network,
     OnePort,
     PeerEndpoint,
     Period,
@@ -96,11 +95,13 @@ class Interface(Model):
 
     device: Device = Field(description="The network device, as the kernel names it.")
     address: Annotated[list[UplinkAddress], BeforeValidator(one_or_more)] = Field(
-        default=[],
+        default_factory=list,
         description="Static addresses with prefix length; `dhcp` for DHCPv4; `ra` for IPv6 router advertisements. "
         "Absent only where failover.virtual_addresses names the one address that there is.",
     )
-    gateway: HostAddresses = Field(default=[], description="The next router towards the internet, one per IP version.")
+    gateway: HostAddresses = Field(
+        default_factory=list, description="The next router towards the internet, one per IP version."
+    )
     mtu: Mtu | None = Field(default=None, description="The MTU of the device; left as it is when not written.")
     delegated_from: Name | None = Field(
         default=None, description="The uplink whose delegated IPv6 prefix (DHCPv6-PD) this network gets a /64 of."
@@ -137,21 +138,21 @@ class Peer(Model):
     public_key: PublicKey = Field(description="The peer's public key, as `wg pubkey` prints it there.")
     preshared_key: Secret | None = Field(default=None, description="A key that both sides have, besides their own.")
     endpoint: PeerEndpoint | None = Field(default=None, description="Where the peer listens; absent: it calls us.")
-    address: HostAddresses = Field(default=[], description="The peer's own addresses inside the tunnel.")
-    networks: Subnets = Field(default=[], description="Networks that are reached through this peer.")
+    address: HostAddresses = Field(default_factory=list, description="The peer's own addresses inside the tunnel.")
+    networks: Subnets = Field(default_factory=list, description="Networks that are reached through this peer.")
     keepalive: Annotated[int, BeforeValidator(integer(1, 65535, "seconds")), Field(ge=1, le=65535)] | None = Field(
         default=None, description="Seconds between keepalive packets; 25 holds a NAT's mapping open."
     )
 
     @cached_property
-    def allowed_ips(self) -> tuple[Network, ...]:
+    def allowed(self) -> tuple[Prefix, ...]:
         """What WireGuard accepts from the peer and sends to it: its own addresses, and the networks behind it."""
-        return (*(ip_network(address) for address in self.address), *self.networks)
+        return tuple(prefix(value) for value in (*self.address, *self.networks))
 
     @cached_property
-    def allowed_texts(self) -> tuple[str, ...]:
-        """The same as text, made once: writing out thousands of addresses takes longer than most of what needs them."""
-        return tuple(map(str, self.allowed_ips))
+    def allowed_ips(self) -> tuple[str, ...]:
+        """The same as text. Made once, as the other: thousands of addresses take their time."""
+        return tuple(map(prefix_text, self.allowed))
 
 
 class Tunnel(Model):
@@ -166,7 +167,9 @@ class Tunnel(Model):
         Literal["auto"] | Annotated[int, Field(ge=576, le=9216)],
         BeforeValidator(or_word("auto", integer(576, 9216, "an MTU in bytes"))),
     ] = Field(default="auto", description="auto: the uplink's MTU less the encapsulation.")
-    peers: dict[Name, Peer] = Field(default={}, description="Who is at the other end: people's devices, other sites.")
+    peers: dict[Name, Peer] = Field(
+        default_factory=dict, description="Who is at the other end: people's devices, other sites."
+    )
 
 
 class AllowRule(Model):
@@ -175,12 +178,12 @@ class AllowRule(Model):
     from_: Zone = Field(alias="from", description="An interface, a tunnel, or a peer as TUNNEL.PEER.")
     to: Zone = Field(description="An interface, a tunnel, a peer as TUNNEL.PEER, or `box`.")
     services: Annotated[list[Service], BeforeValidator(one_or_more)] = Field(
-        default=[], description="Only these services, by name; without them and without `ports`, everything."
+        default_factory=list, description="Only these services, by name; without them and without `ports`, everything."
     )
     ports: Annotated[list[PortRange], BeforeValidator(one_or_more)] = Field(
-        default=[], description="Only these ports, beside the services: tcp/445, udp/5000-5010."
+        default_factory=list, description="Only these ports, beside the services: tcp/445, udp/5000-5010."
     )
-    hosts: Subnets = Field(default=[], description="Only these destinations inside `to`.")
+    hosts: Subnets = Field(default_factory=list, description="Only these destinations inside `to`.")
 
 
 class PortForward(Model):
@@ -191,11 +194,15 @@ class PortForward(Model):
 
 
 class Firewall(Model):
-    allow: list[AllowRule] = Field(default=[], description="What may pass; everything else is dropped and counted.")
-    masquerade: Annotated[list[Zone], BeforeValidator(one_or_more)] = Field(
-        default=[], description="Uplinks behind whose IPv4 address the networks inside hide."
+    allow: list[AllowRule] = Field(
+        default_factory=list, description="What may pass; everything else is dropped and counted."
     )
-    port_forwards: list[PortForward] = Field(default=[], description="Ports of an uplink that a host inside answers.")
+    masquerade: Annotated[list[Zone], BeforeValidator(one_or_more)] = Field(
+        default_factory=list, description="Uplinks behind whose IPv4 address the networks inside hide."
+    )
+    port_forwards: list[PortForward] = Field(
+        default_factory=list, description="Ports of an uplink that a host inside answers."
+    )
     mss_clamp: Annotated[
         Literal["auto", "off"] | Annotated[int, Field(ge=536, le=9176)],
         BeforeValidator(lambda value: value if value == "off" else or_word("auto", integer(536, 9176, "bytes"))(value)),
@@ -221,8 +228,10 @@ class Config(Model):
     site: Name = Field(description="The name of the office.")
     boxes: dict[Name, Box] = Field(description="One box, or two for failover, by their names.")
     failover: Failover | None = Field(default=None, description="How two boxes stand in for each other.")
-    dns: HostAddresses = Field(default=[], description="Name servers; absent: those that DHCP or RA hand out.")
-    tunnels: dict[TunnelName, Tunnel] = Field(default={}, description="WireGuard interfaces, by name.")
+    dns: HostAddresses = Field(
+        default_factory=list, description="Name servers; absent: those that DHCP or RA hand out."
+    )
+    tunnels: dict[TunnelName, Tunnel] = Field(default_factory=dict, description="WireGuard interfaces, by name.")
     firewall: Firewall = Field(default=Firewall(), description="What may pass from where to where.")
     trust: Trust | None = Field(default=None, description="Whose signed bundles this site takes; absent: nobody's.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 Path = tuple[str | int, ...]
 """Where a value stands in appliance.yaml: the keys and list positions that lead to it."""
@@ -50,6 +51,7 @@ def path_text(path: Path) -> str:
     return text
 
 
+@lru_cache
 def _key(key: str) -> str:
     """A key as it is shown; one that could break a line or steer a terminal is quoted, a long one is cut."""
     key = key if len(key) <= 60 else f"{key[:57]}..."

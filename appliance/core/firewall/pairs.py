@@ -26,6 +26,7 @@ class Branch:
 
     grants: list[Grant] = field(default_factory=list)
     towards: dict[Peer, Branch] = field(default_factory=dict)
+    _content: Content | None = None
 
     def add(self, grant: Grant, destination: Peer | None) -> None:
         if destination:
@@ -37,9 +38,12 @@ class Branch:
         return any(grant.reach.everything for grant in self.grants)
 
     def content(self) -> Content:
-        """What it allows without where that is written: branches of equal content can share a chain."""
-        reaches = frozenset(grant.reach for grant in self.grants)
-        return reaches, frozenset((peer, branch.content()) for peer, branch in self.towards.items())
+        """What it allows without where that is written: branches of equal content can share a chain. Asked for when
+        the branch is complete."""
+        if self._content is None:
+            reaches = frozenset(grant.reach for grant in self.grants)
+            self._content = reaches, frozenset((peer, branch.content()) for peer, branch in self.towards.items())
+        return self._content
 
     def unplaced(self) -> Branch:
         """The same without the places in the file, which differ among those that share it."""

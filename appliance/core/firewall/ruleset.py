@@ -78,7 +78,10 @@ def _pairs(site: Site) -> tuple[dict[tuple[str, str], Pair], list[str]]:
         if origin is None or target is None or origin.name == BOX:
             elsewhere.append(source)
             continue
-        pair = pairs.setdefault((origin.name, target.name), Pair(origin, target))
+        names = (origin.name, target.name)
+        if names not in pairs:
+            pairs[names] = Pair(origin, target)
+        pair = pairs[names]
         pair.add(Grant(reach_of(rule), source), origin.peer, target.peer)
     return pairs, elsewhere
 

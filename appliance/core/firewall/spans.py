@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from operator import itemgetter
 from typing import NamedTuple
 
+from appliance.core.prefixes import BITS, Prefix, address_text, prefix, prefix_text
 from appliance.core.values import Network
 
 
@@ -20,17 +20,17 @@ class Span[Owner](NamedTuple):
 class _Open[Owner]:
     """A network that the sweep is inside of; `free` is its first address that is not given away yet."""
 
-    __slots__ = ("first", "free", "last", "network", "owner")
+    __slots__ = ("at", "first", "free", "last", "owner")
 
-    def __init__(self, network: Network, owner: Owner) -> None:
-        self.network = network
+    def __init__(self, at: Prefix, owner: Owner) -> None:
+        self.at = at
         self.owner = owner
-        self.first = self.free = int(network.network_address)
-        self.last = self.first + (1 << (network.max_prefixlen - network.prefixlen)) - 1
+        self.first = self.free = at.first
+        self.last = at.last
 
 
-def spans[Owner](owned: Iterable[tuple[Network, Owner]]) -> list[Span[Owner]]:
-    """Takes networks of one IP version with their owners; returns spans that do not overlap, in order.
+def spans[Owner](owned: Iterable[tuple[Prefix, Owner]]) -> list[Span[Owner]]:
+    """Takes prefixes of one IP version with their owners; returns spans that do not overlap, in order.
 
     An address belongs to the smallest network around it, as in routing and in WireGuard's cryptokey routing
     (drivers/net/wireguard/allowedips.c). Of two owners of the same network the later one has it, as in the
@@ -43,9 +43,8 @@ def spans[Owner](owned: Iterable[tuple[Network, Owner]]) -> list[Span[Owner]]:
         if entry.free <= until:
             found.append(Span(_text(entry, until), entry.owner))
 
-    places = {(int(network.network_address), network.prefixlen): (network, owner) for network, owner in owned}
-    for _, (network, owner) in sorted(places.items(), key=itemgetter(0)):
-        entry = _Open(network, owner)
+    for at, owner in sorted(dict(owned).items(), key=itemgetter(0)):
+        entry = _Open(at, owner)
         while around and around[-1].last < entry.first:
             done = around.pop()
             close(done, done.last)
@@ -66,14 +65,15 @@ def spans[Owner](owned: Iterable[tuple[Network, Owner]]) -> list[Span[Owner]]:
 
 def _text[Owner](entry: _Open[Owner], until: int) -> str:
     if entry.free == entry.first and until == entry.last:
-        return network_text(entry.network)
-    address = IPv4Address if isinstance(entry.network, IPv4Network) else IPv6Address
-    first, last = address(entry.free), address(until)
-    return str(first) if first == last else f"{first}-{last}"
+        return _written(entry.at)
+    first, last = address_text(entry.at.version, entry.free), address_text(entry.at.version, until)
+    return first if first == last else f"{first}-{last}"
 
 
 def network_text(network: Network) -> str:
     """`192.168.20.0/24`, and a host without its length."""
-    if network.prefixlen == network.max_prefixlen:
-        return str(network.network_address)
-    return str(network)
+    return _written(prefix(network))
+
+
+def _written(at: Prefix) -> str:
+    return address_text(at.version, at.first) if at.length == BITS[at.version] else prefix_text(at)

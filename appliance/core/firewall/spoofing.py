@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from appliance.core.firewall.spans import spans
 from appliance.core.firewall.text import chain, comment, elements, one_or_set, quoted
 from appliance.core.firewall.zones import VERSIONS, Site, devices
-from appliance.core.values import Network
+from appliance.core.prefixes import Prefix, prefix
 
 _MARTIANS = {
     "ip": ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"),
@@ -58,8 +58,8 @@ def _martians() -> list[str]:
 def _on_uplinks(site: Site, name: str) -> str:
     """Networks inside, less what the uplinks themselves stand in: an office's 10.0.0.0/8 behind a provider's
     10.1.1.0/24 must not cut off the provider's router."""
-    outside = [(network, False) for uplink in site.uplinks for network in site.subnets(uplink)]
-    inside = [(network, True) for network, _ in site.owners]
+    outside = [(prefix(network), False) for uplink in site.uplinks for network in site.subnets(uplink)]
+    inside = [(at, True) for at, _ in site.owners]
     rules = _martians() + _sources([*inside, *outside], "belongs inside")
     delegated = devices(interface for interface in site.lans.values() if interface.delegated_from)
     if delegated:
@@ -72,14 +72,14 @@ def _in_tunnels(site: Site, name: str) -> str:
         "In tunnels WireGuard has compared the source with the peer's networks already (cryptokey routing);",
         "but a peer that stands for the whole internet could still claim to be a host of ours.",
     )
-    lans = [(network, True) for lan in site.lans for network in site.subnets(lan)]
+    lans = [(prefix(network), True) for lan in site.lans for network in site.subnets(lan)]
     return chain(name, _martians() + _sources(lans, "belongs to a network inside"), why=why)
 
 
-def _sources(claims: Sequence[tuple[Network, bool]], why: str) -> list[str]:
+def _sources(claims: Sequence[tuple[Prefix, bool]], why: str) -> list[str]:
     """Rules that drop the sources that are claimed with True; smaller networks overrule those around them."""
     rules = []
-    by_version: dict[int, list[tuple[Network, bool]]] = {version: [] for version, _ in VERSIONS}
+    by_version: dict[int, list[tuple[Prefix, bool]]] = {version: [] for version, _ in VERSIONS}
     for claim in claims:
         by_version[claim[0].version].append(claim)
     for version, header in VERSIONS:

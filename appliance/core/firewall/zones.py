@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from appliance.core.firewall.spans import spans
 from appliance.core.model import BOX, Config, Interface
+from appliance.core.prefixes import Prefix, prefix
 from appliance.core.problems import Path, path_text
 from appliance.core.state import tunnel_device
 from appliance.core.values import Address, Network
@@ -96,34 +97,35 @@ class Site:
         return list(dict.fromkeys(address.network for address in addresses))
 
     @cached_property
-    def owners(self) -> list[tuple[Network, Zone]]:
+    def owners(self) -> list[tuple[Prefix, Zone]]:
         """Every network inside with the zone that it lies in; default routes through peers are not inside."""
-        found = [(network, Zone(name, i.device)) for name, i in self.lans.items() for network in self.subnets(name)]
+        found = [(prefix(net), Zone(name, i.device)) for name, i in self.lans.items() for net in self.subnets(name)]
         for name, tunnel in self.config.tunnels.items():
             device = tunnel_device(name)
-            found += [(address.network, Zone(name, device)) for address in tunnel.addresses]
+            found += [(prefix(address.network), Zone(name, device)) for address in tunnel.addresses]
             for peer_name, peer in tunnel.peers.items():
                 zone = Zone(name, device, peer_name)
-                found += [(network, zone) for network in peer.allowed_ips if network.prefixlen]
+                found += [(at, zone) for at in peer.allowed if at.length]
         return found
 
     def zone_of(self, address: Address) -> Zone | None:
         """Where a host inside stands, by the smallest network around it."""
-        around = [entry for entry in self.owners if entry[0].version == address.version and address in entry[0]]
-        return max(around, key=lambda entry: entry[0].prefixlen)[1] if around else None
+        host = prefix(address)
+        around = [entry for entry in self.owners if entry[0].holds(host)]
+        return max(around, key=lambda entry: entry[0].length)[1] if around else None
 
     def peer_spans(self, tunnel: str, version: int) -> dict[str, list[str]]:
         """By peer of the tunnel: the addresses of that IP version that are its own and no other peer's."""
         key = (tunnel, version)
         if key not in self._peer_spans:
-            networks = (
-                (network, name)
+            owned = (
+                (at, name)
                 for name, peer in self.config.tunnels[tunnel].peers.items()
-                for network in peer.allowed_ips
-                if network.version == version
+                for at in peer.allowed
+                if at.version == version
             )
             by_peer: dict[str, list[str]] = {}
-            for span in spans(networks):
+            for span in spans(owned):
                 by_peer.setdefault(span.owner, []).append(span.text)
             self._peer_spans[key] = by_peer
         return self._peer_spans[key]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
-from appliance.core.lint.prefixes import PrefixTable, prefix
 from appliance.core.lint.site import Site
+from appliance.core.prefixes import PrefixTable, prefix
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Address
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from appliance.core.lint.prefixes import Prefix, PrefixTable, prefix
 from appliance.core.lint.site import Site, listed
 from appliance.core.model import AllowRule
+from appliance.core.prefixes import Prefix, PrefixTable, prefix
 from appliance.core.problems import Problem
 from appliance.core.services import PING, SERVICES
 from appliance.core.values import Ports

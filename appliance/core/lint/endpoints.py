@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from appliance.core.lint.prefixes import PrefixTable, prefix
 from appliance.core.lint.site import Site
 from appliance.core.model import Tunnel
+from appliance.core.prefixes import PrefixTable, prefix
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Address, Network
 

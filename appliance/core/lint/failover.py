@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from appliance.core.lint.interfaces import is_network_or_broadcast
-from appliance.core.lint.prefixes import Prefix, prefix
 from appliance.core.lint.site import Place, Site, listed
 from appliance.core.model import Failover
 from appliance.core.pair.addresses import PAIR_PORTS
 from appliance.core.pair.names import PAIR_DEVICE, PAIR_NAME, PAIR_PORT
+from appliance.core.prefixes import Prefix, prefix
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Interface
 

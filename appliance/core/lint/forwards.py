@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appliance.core.lint.prefixes import prefix
 from appliance.core.lint.site import Site, Zone
 from appliance.core.model import PortForward
+from appliance.core.prefixes import prefix
 from appliance.core.problems import Path, Problem
 
 

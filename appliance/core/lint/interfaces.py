@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appliance.core.lint.prefixes import Prefix, prefix
 from appliance.core.lint.site import Place, Site, listed
 from appliance.core.model import Interface
+from appliance.core.prefixes import Prefix, prefix
 from appliance.core.problems import Problem
 from appliance.core.state import LEASE_DEVICE
 from appliance.core.values import Address

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from appliance.core.lint.prefixes import Prefix, PrefixTable, prefix
 from appliance.core.lint.site import Site
+from appliance.core.prefixes import Prefix, PrefixTable, prefix
 from appliance.core.problems import Path, Problem
 
 INTERFACE, TUNNEL, ADDRESS, NETWORK = range(4)

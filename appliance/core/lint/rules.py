@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from appliance.core.lint.prefixes import prefix
 from appliance.core.lint.site import Site, Zone, listed, written
 from appliance.core.model import BOX, AllowRule
+from appliance.core.prefixes import prefix
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Network
 

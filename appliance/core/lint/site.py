@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from appliance.core.lint.prefixes import Prefix, PrefixTable, Space, prefix
 from appliance.core.model import BOX, Config, Interface, Peer, Tunnel
+from appliance.core.prefixes import Prefix, PrefixTable, Space, prefix
 from appliance.core.problems import Path
 from appliance.core.values import Address, Network
 from appliance.core.values import Interface as InterfaceAddress

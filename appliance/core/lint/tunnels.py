@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from appliance.core.lint.interfaces import IPV6_MINIMUM_MTU, is_network_or_broadcast
-from appliance.core.lint.prefixes import Prefix, prefix
 from appliance.core.lint.site import Site, listed
 from appliance.core.model import Peer, Tunnel
+from appliance.core.prefixes import Prefix, prefix
 from appliance.core.problems import Path, Problem
 from appliance.core.values import Address, Interface
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.lint.prefixes import Prefix, PrefixTable, Space, prefix
+from appliance.core.prefixes import Prefix, PrefixTable, Space, collapsed, prefix, prefix_text
 from tests.unit.config.examples import PROPERTY
 
 # Few addresses and all lengths: most of them overlap.
@@ -39,6 +39,21 @@ def test_meets(written: list[IPv4Network], other: IPv4Network) -> None:
 @given(networks, networks)
 def test_holds(outer: IPv4Network, inner: IPv4Network) -> None:
     assert prefix(outer).holds(prefix(inner)) == inner.subnet_of(outer)
+
+
+@PROPERTY
+@given(st.lists(networks))
+def test_collapsed(written: list[IPv4Network]) -> None:
+    found = [prefix_text(at) for at in collapsed(map(prefix, written))]
+    assert found == [str(network) for network in collapse_addresses(written)]
+
+
+@PROPERTY
+@given(st.integers(0, 2**128 - 1), st.integers(0, 128))
+def test_written_as_people_do(address: int, length: int) -> None:
+    six = IPv6Network((address, length), strict=False)
+    four = IPv4Network((address & 0xFFFFFFFF, min(length, 32)), strict=False)
+    assert (prefix_text(prefix(six)), prefix_text(prefix(four))) == (str(six), str(four))
 
 
 def test_ip_versions_are_apart() -> None:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core.firewall.spans import spans
+from appliance.core.prefixes import prefix
 
 
 def cut(*owned: tuple[str, str]) -> list[tuple[str, str]]:
-    return [(span.text, span.owner) for span in spans((ip_network(net), owner) for net, owner in owned)]
+    return [(span.text, span.owner) for span in spans((prefix(ip_network(net)), owner) for net, owner in owned)]
 
 
 def test_networks_apart_stay_as_they_are() -> None:
@@ -69,7 +70,7 @@ def test_every_address_has_the_owner_of_the_smallest_network_around_it(
     owned: list[tuple[IPv4Network, str]],
 ) -> None:
     given_away: dict[int, str] = {}
-    for span in spans(owned):
+    for span in spans((prefix(network), owner) for network, owner in owned):
         first, _, last = span.text.partition("-")
         network = IPv4Network(first)
         for address in range(int(network[0]), int(IPv4Address(last) if last else network[-1]) + 1):
