@@ -156,21 +156,23 @@ def _difference(
     peer: DesiredPeer, now: ObservedPeer, endpoint: str | None, observed: Observed, role: Role
 ) -> PeerChange | None:
     wanted = frozenset(peer.allowed_ips)
-    added = tuple(sorted(wanted - now.allowed_ips))
+    added = tuple(sorted(wanted - now.allowed_ips)) if wanted != now.allowed_ips else ()
     surplus = bool(now.allowed_ips - wanted)
     key = observed.secrets[peer.preshared_key] if peer.preshared_key else ""
     keepalive = _keepalive(peer, endpoint or now.endpoint)
-    found = PeerChange(
+    rekeyed = key != now.preshared_key
+    called = keepalive != now.keepalive and not role.calling
+    if not (added or surplus or rekeyed or called or endpoint is not None):
+        return None
+    return PeerChange(
         peer.name,
         peer.public_key,
         allowed_ips=peer.allowed_ips if surplus else added or None,
         replace=surplus,
-        preshared_key=(peer.preshared_key or "") if key != now.preshared_key else None,
+        preshared_key=(peer.preshared_key or "") if rekeyed else None,
         endpoint=endpoint,
-        keepalive=keepalive if keepalive != now.keepalive and not role.calling else None,
+        keepalive=keepalive if called else None,
     )
-    same = (found.allowed_ips, found.preshared_key, found.endpoint, found.keepalive) == (None, None, None, None)
-    return None if same else found
 
 
 def _restore(name: str, peer: ObservedPeer, secrets: dict[str, str], new: bool = False) -> PeerChange:
@@ -189,7 +191,8 @@ def _restore(name: str, peer: ObservedPeer, secrets: dict[str, str], new: bool =
 
 def _disturbs(changes: list[PeerChange], removed: int) -> str:
     rekeyed = sum(change.preshared_key is not None and not change.new for change in changes)
-    moved = sum(change.endpoint is not None and not change.new for change in changes)
+    # A peer with another preshared key is made anew, and is given the endpoint that it had.
+    moved = sum(change.endpoint is not None and change.preshared_key is None and not change.new for change in changes)
     parts = [
         f"{removed} peers are cut off" if removed else "",
         f"{rekeyed} peers shake hands anew (preshared key)" if rekeyed else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from ipaddress import ip_address, ip_interface
 from itertools import product
 from typing import Any
@@ -101,6 +102,7 @@ def plan(
     for tunnel in desired.tunnels:
         made.tunnel(tunnel)
     made.routes_and_rules()
+    made.connections()
     made.sysctls()
     return Plan(tuple(made.planned), tuple(made.disturbs) or ("no tunnel is touched",), tuple(made.warnings))
 
@@ -180,10 +182,6 @@ class _Planner:
         text = ruleset.offload if self.observed.flow_offload and present and ruleset.offload else ruleset.plain
         if self.observed.ruleset != text:
             self.add(LoadRuleset(text), LoadRuleset(self.observed.ruleset))
-        revoked = _revoked(self.previous, self.desired) if self.previous else ()
-        if revoked:
-            self.add(ForgetConnections(revoked))
-            self.disturbs.append("connections that are no longer allowed end")
 
     def files(self) -> None:
         wanted, present = self.desired.files, self.observed.files
@@ -218,7 +216,7 @@ class _Planner:
 
     def removals(self) -> None:
         """What goes away, in the reverse order of its making."""
-        wanted_rules, wanted_routes = self._wanted_rules(), self._wanted_routes()
+        wanted_rules, wanted_routes = self._wanted_rules(), self.wanted_routes
         for rule in sorted(self.observed.rules - wanted_rules, key=lambda rule: (rule.priority, rule.family)):
             self.add(DeleteRule(rule), AddRule(rule))
         gone = tuple(sorted(self.observed.routes - wanted_routes, key=_route_order))
@@ -249,7 +247,7 @@ class _Planner:
         undo += [AddAddress(link.device, address) for address in sorted(link.addresses)]
         undo.append(SetLink(link.device, link.mtu, link.up))
         lost = tuple(sorted((route for route in self.observed.routes if route.device == link.device), key=_route_order))
-        kept = tuple(route for route in lost if route in self._wanted_routes())
+        kept = tuple(route for route in lost if route in self.wanted_routes)
         if kept:
             undo.append(AddRoutes(kept))
         self.add(DeleteTunnel(link.device, engine), *undo)
@@ -322,7 +320,7 @@ class _Planner:
 
     def routes_and_rules(self) -> None:
         here = {route for route in self.observed.routes if route.device not in self.lost_devices}
-        missing = sorted(self._wanted_routes() - here, key=_route_order)
+        missing = sorted(self.wanted_routes - here, key=_route_order)
         possible = tuple(route for route in missing if self._usable(route))
         if possible:
             self.add(AddRoutes(possible), DeleteRoutes(possible))
@@ -339,7 +337,8 @@ class _Planner:
             return False
         return route.gateway is None or _on_link(route.gateway, link.addresses)
 
-    def _wanted_routes(self) -> frozenset[Route]:
+    @cached_property
+    def wanted_routes(self) -> frozenset[Route]:
         """The routes of the file, and for each uplink's own table where that uplink leads at this moment."""
         # A link that is down loses its routes; what would have gone there meets the black hole behind them.
         routes = {route for route in self.desired.routes if route.device not in self.muted}
@@ -381,6 +380,14 @@ class _Planner:
                     source = address.split("/")[0] + ("/128" if family == 6 else "/32")
                     rules.add(Rule(family, 5200, uplink.table, source=source))
         return frozenset(rules)
+
+    def connections(self) -> None:
+        """Those that are no longer allowed, after all that they could have used: looking through the kernel's table
+        takes its time, in which nothing else waits."""
+        revoked = _revoked(self.previous, self.desired) if self.previous else ()
+        if revoked:
+            self.add(ForgetConnections(revoked))
+            self.disturbs.append("connections that are no longer allowed end")
 
     def sysctls(self, quiet: bool = False) -> None:
         """`quiet`: what keeps a card silent, before networkd has it up; the rest comes last."""

@@ -218,6 +218,9 @@ def test_a_changed_preshared_key_is_set_and_a_removed_one_is_cleared() -> None:
     # The session before knows nothing of the key: the peer is made anew, so that a wrong key shows at once.
     assert step.removed == ("KEY-ALICE",) and step.changes[0].allowed_ips == ALICE.allowed_ips
     assert "remove" not in str(step)
+    # It is given the endpoint that it had, which is none that it is called at anew.
+    rekeyed = replace(with_peer(RUNNING, "KEY-ALICE", endpoint="192.0.2.9:7"), secrets={"psk-alice": "another"})
+    assert plan(DESIRED, rekeyed, DESIRED).disturbs == ("office: 1 peers shake hands anew (preshared key)",)
 
 
 def test_a_peer_without_its_secret_is_left_out_and_named() -> None:
