@@ -1,7 +1,8 @@
 """Our nft table, through libnftables (libnftables-json(5) not needed: the text that is shown is the text that runs).
 
-Whether the table still is what was loaded is judged by listing it: the listing that stood right after loading is kept
-by digest in /run, and any change by hand changes the listing.
+Whether the table still is what was loaded, the kernel's own number for the state of all tables tells at once. Where it
+is another (any program's table counts), ours is listed and compared with how it was listed while the number was still
+that of our loading: any change by hand changes the listing. Number and listing are kept in /run.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import nftables
 
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
+from appliance.adapters.nft_generation import Generation
 
 TABLE = "inet appliance"
 CLOSED = Path("/usr/lib/appliance/closed.nft")
@@ -39,17 +42,41 @@ class Nft:
     def __init__(self, state: Path = STATE) -> None:
         self.state = state
         self.nft = nftables.Nftables()
+        self.generation = Generation()
+        self.objects: tuple[int | None, frozenset[tuple[str, str]]] = (None, frozenset())
+        """What is in the table while the number is this one."""
         self.nft.set_stateless_output(True)
         # Without what packets put into maps; sets that stand in rules are shown all the same.
         self.nft.set_terse_output(True)
 
     def read(self) -> str:
         """The text of our table as it was loaded, "" when there is none or it is not as it was loaded."""
+        state = self._kept()
+        if state is None:
+            return ""
+        number = self.generation.read()
+        if number is None or state["generation"] != number:
+            if not state["listing"] or state["listing"] != self._listing():
+                return ""
+            # Number first, listing second: what changed in between has a higher number again.
+            self._keep(state["text"], number, state["listing"])
+        elif not state["listing"]:
+            listing = self._listing()
+            if self.generation.read() == number:
+                self._keep(state["text"], number, listing)
+        return str(state["text"])
+
+    def _kept(self) -> dict[str, Any] | None:
         try:
             state = json.loads(self.state.read_text())
+            return state if state.keys() >= {"text", "generation", "listing"} else None
         except (OSError, ValueError):
-            return ""
-        return str(state["text"]) if state["listing"] == self._listing() else ""
+            return None
+
+    def _keep(self, text: str, number: int | None, listing: str) -> None:
+        state = json.dumps({"text": text, "generation": number, "listing": listing})
+        self.state.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_whole(self.state, state.encode(), 0o600)
 
     def load(self, text: str) -> None:
         """Replaces what is in the table in one transaction; "" loads the one that lets nothing through.
@@ -57,20 +84,32 @@ class Nft:
         What the table holds beyond the text goes in the same transaction. Raises Refused; then nothing has changed.
         """
         wanted = text or CLOSED.read_text()
-        code, _, error = self.nft.cmd(wanted + self._surplus(wanted))
+        before = self.generation.read()
+        objects = frozenset(_OBJECT.findall(wanted))
+        code, _, error = self.nft.cmd(wanted + self._surplus(objects, before))
         if code:
             # Somebody may have left a chain of ours with another hook, which cannot be changed, only made anew.
             code, _, _ = self.nft.cmd(f"table {TABLE}\ndelete table {TABLE}\n{wanted}")
         if code:
             raise Refused(f"the kernel refused the firewall: {_first(error)}; the one before stands")
-        state = json.dumps({"text": text, "listing": self._listing()})
-        self.state.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write_whole(self.state, state.encode(), 0o600)
+        number = self.generation.read()
+        if number is None or before is None:
+            self._keep(text, None, self._listing())
+        elif number == before + 1:
+            self.objects = (number, objects)
+            # Ours was the one change, and it is listed when it is next read: what comes after need not wait for that.
+            self._keep(text, number, "")
+        else:
+            # Somebody else's came at the same time. It is not known what stands now, so it is loaded once more.
+            self._keep(text, None, "")
 
-    def _surplus(self, wanted: str) -> str:
-        """Deletes what is in the table and not in the text, chains first, since they refer to the rest."""
-        _, listing, _ = self.nft.cmd(f"list table {TABLE}")
-        surplus = set(_OBJECT.findall(listing)) - set(_OBJECT.findall(wanted))
+    def _surplus(self, wanted: frozenset[tuple[str, str]], number: int | None) -> str:
+        """Deletes what is in the table and not wanted, chains first, since they refer to the rest."""
+        known, present = self.objects
+        if number is None or known != number:
+            _, listing, _ = self.nft.cmd(f"list table {TABLE}")
+            present = frozenset(_OBJECT.findall(listing))
+        surplus = present - wanted
         return "".join(
             f"delete {kind} {TABLE} {name}\n" for kind, name in sorted(surplus, key=lambda each: each[0] != "chain")
         )

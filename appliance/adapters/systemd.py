@@ -85,7 +85,6 @@ def arm_trial(trial: str, seconds: float, command: Sequence[str]) -> None:
 
     A unit of its own for each trial: the one before may still be running the command.
     """
-    disarm_trial()
     _run(
         "systemd-run",
         "--quiet",

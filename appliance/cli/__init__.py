@@ -48,18 +48,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Made for each option, help or not; argparse's own way to the width loads three compression libraries."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+        except (ValueError, OSError):
+            columns = 80
+        super().__init__(prog, width=columns - 2)
+
+
 def _parser(verb: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="appliance",
         description="The office gateway. `appliance VERB --help` explains a verb and shows an example.",
         epilog="example: appliance check appliance.yaml",
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"appliance {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, help_text in VERBS.items():
         if verb not in (None, name):
             continue
-        entry = verbs.add_parser(name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        entry = verbs.add_parser(name, help=help_text, formatter_class=_Help)
         entry.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="where the box's files lie")
         if verb:
             module = importlib.import_module(f"appliance.cli.{name}")

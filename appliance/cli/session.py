@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _SSHD = ("sshd", "sshd-session", "sshd-auth")
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
+class _Process(NamedTuple):
     pid: int
     parent: int
     leader: int

@@ -52,11 +52,16 @@ class Machine:
         }
         self.kernel_wireguard = False
         self.flow_offload = False
+        self._modules: str | None = None
 
     def read_facts(self) -> None:
-        """Asks again what the kernel has: a module may have come or gone since."""
-        self.kernel_wireguard = kernel_wireguard_present()
-        self.flow_offload = self.nft.flow_offload()
+        """Asks again what the kernel has, if a module came or went since."""
+        modules = _modules()
+        if modules != self._modules:
+            self.kernel_wireguard = kernel_wireguard_present()
+            self.flow_offload = self.nft.flow_offload()
+            # Asking may have loaded one.
+            self._modules = _modules()
 
     def public_key_of(self, private: bytes) -> str:
         """The public key of a private key that is one of this box's own; "unknown" for any other."""
@@ -208,6 +213,15 @@ class Machine:
                     if error.errno == errno.EADDRINUSE:
                         return True
         return False
+
+
+def _modules() -> str:
+    """The kernel's modules, by name; "" where it has none."""
+    try:
+        lines = Path("/proc/modules").read_text().splitlines()
+    except OSError:
+        return ""
+    return " ".join(sorted(line.partition(" ")[0] for line in lines))
 
 
 def _resolver() -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+# Not a dataclass: to a command, importing those costs more than all that it does before it asks the supervisor.
+class Paths(NamedTuple):
     """`root` is / on a running box."""
 
     root: Path = Path("/")

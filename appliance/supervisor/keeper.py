@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from appliance.adapters.errors import Refused
@@ -30,6 +30,14 @@ class ApplyFailed(Exception):
     """The configuration does not run; the text says why, and what the box runs now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the machine said, and how many changes were known by then."""
+
+    observed: Observed
+    changes: int
+
+
 @dataclass(slots=True)
 class Keeper:
     """`resolved` gives what the endpoint names say, `outside` whether one is to be asked for outside of a full tunnel;
@@ -42,6 +50,8 @@ class Keeper:
     desired: Desired | None = None
     failures: tuple[str, ...] = ()
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    changes: int = 0
+    """How often the kernel told of one, or this made one that the kernel does not tell of: an engine's."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     attempts: int = 0
     waited_for: ReloadNetworkd | None = None
@@ -52,6 +62,20 @@ class Keeper:
 
     def observe(self) -> Observed:
         return self.machine.observe(self.resolved(), self.outside())
+
+    def note_change(self) -> None:
+        """The kernel told of a change."""
+        self.changes += 1
+        self.changed.set()
+
+    def look(self) -> Look:
+        """Reads the machine whole, and what its kernel has."""
+        self.machine.read_facts()
+        return Look(self.observe(), self.changes)
+
+    def still(self, look: Look | None) -> Look:
+        """This look, if nothing changed since; another one otherwise."""
+        return look if look and look.changes == self.changes else self.look()
 
     def remember(self, devices: dict[str, ObservedDevice]) -> None:
         """Keeps in mind where each peer was lately. Only a dead engine is ever replaced from it, since the living one
@@ -66,9 +90,9 @@ class Keeper:
                 elif now:
                     self.seen.pop(peer.name, None)
 
-    def plan(self, desired: Desired) -> Plan:
+    def plan(self, desired: Desired, look: Look | None = None) -> Plan:
         """What it would take to get to `desired` from here."""
-        return plan(desired, self.observe(), self.desired, role=self.role)
+        return plan(desired, self.still(look).observed, self.desired, role=self.role)
 
     # -- repairing ----------------------------------------------------------------------------------------------------
 
@@ -98,6 +122,7 @@ class Keeper:
             if device and device in broken:
                 continue
             try:
+                self.changes += 1
                 self.machine.run(each.step)
                 if isinstance(each.step, ReloadNetworkd) and each.step.devices:
                     waited_for = each.step
@@ -127,22 +152,29 @@ class Keeper:
 
     # -- applying -----------------------------------------------------------------------------------------------------
 
-    async def apply(self, desired: Desired, role: Role | None = None) -> Plan:
+    async def apply(
+        self,
+        desired: Desired,
+        role: Role | None = None,
+        look: Look | None = None,
+        armed: Callable[[], Awaitable[None]] | None = None,
+    ) -> Plan:
         """Takes the box to `desired`, whole, or leaves it as it was. Returns the plan that was run.
 
-        `role` is the box's from now on, None for the one that it has.
+        `role` is the box's from now on, None for the one that it has. `look` is what was seen already, `armed` is
+        waited for before the first step.
 
         Raises ApplyFailed with the reason, after everything was taken back and read back.
         """
         async with self.lock:
-            self.machine.read_facts()
-            self._possible(desired)
-            before_role, self.role = self.role, role or self.role
-            before = self.observe()
-            todo = plan(desired, before, self.desired, role=self.role)
+            observed = self.still(look).observed
+            self._possible(desired, observed)
+            todo = plan(desired, observed, self.desired, role=role or self.role)
             if any("is left out" in warning for warning in todo.warnings):
-                self.role = before_role
                 raise ApplyFailed("; ".join(todo.warnings) + "; nothing was changed")
+            if armed:
+                await armed()
+            before_role, self.role = self.role, role or self.role
             done: list[Planned] = []
             try:
                 self._run(todo, done)
@@ -159,9 +191,9 @@ class Keeper:
             self.failures = ()
             return todo
 
-    def _possible(self, desired: Desired) -> None:
+    def _possible(self, desired: Desired, observed: Observed) -> None:
         """What can be known beforehand to fail, said before anything is touched."""
-        present = self.machine.netlink.links()
+        present = observed.links
         for link in desired.links:
             if link.device not in present:
                 have = ", ".join(name for name, each in sorted(present.items()) if not each.kind or each.kind == "veth")
@@ -169,7 +201,7 @@ class Keeper:
                     f"boxes.{desired.box}.interfaces.{link.name}.device: {link.device} does not exist on this box, "
                     f"which has {have or 'none'}; nothing was changed"
                 )
-        ours = {state.listen_port for state in self.machine.devices(present).values()}
+        ours = {state.listen_port for state in observed.devices.values()}
         for tunnel in desired.tunnels:
             if tunnel.listen_port and tunnel.listen_port not in ours:
                 self._free(tunnel.name, tunnel.listen_port)
@@ -184,6 +216,7 @@ class Keeper:
     def _run(self, todo: Plan, done: list[Planned]) -> None:
         for each in todo.planned:
             done.append(each)
+            self.changes += 1
             self.machine.run(each.step)
 
     async def _settle(self, desired: Desired, done: list[Planned]) -> None:

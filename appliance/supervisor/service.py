@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from systemd import daemon
@@ -26,11 +27,11 @@ from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.supervisor.bundles import ORIGIN, BundleRefused, Bundles
 from appliance.supervisor.bundles import WITHIN_SECONDS as BUNDLE_SECONDS
-from appliance.supervisor.compiler import compile_file, keep, kept
+from appliance.supervisor.compiler import Compiler, keep, kept
 from appliance.supervisor.control import ControlSocket
 from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.fetching import Fetching
-from appliance.supervisor.keeper import ApplyFailed, Keeper
+from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
@@ -54,6 +55,7 @@ class Supervisor:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self.machine = Machine(paths)
+        self.compiler = Compiler()
         self.endpoints = Endpoints(paths, self._moved)
         self.keeper = Keeper(self.machine, lambda: self.endpoints.resolved, lambda: self.endpoints.outside)
         self.wake = asyncio.Event()
@@ -96,6 +98,7 @@ class Supervisor:
         self.newest = self._generation()
         await self.bundles.load()
         daemon.notify(f"READY=1\nSTATUS={self._summary()}")
+        self.compiler.prepare()
         beat = asyncio.create_task(self._beat())
         # What start-up made lives as long as the process; the collector need not walk it again.
         memory.give_back()
@@ -103,13 +106,14 @@ class Supervisor:
         await self._loop()
         daemon.notify("STOPPING=1")
         beat.cancel()
+        self.compiler.stop()
         return 0
 
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _changed(self) -> None:
         self.wake.set()
-        self.keeper.changed.set()
+        self.keeper.note_change()
 
     def _moved(self, moved: dict[str, str]) -> None:
         self.moved.update(moved)
@@ -172,16 +176,23 @@ class Supervisor:
             for reason in self.refused:
                 log.error("the confirmed configuration cannot be used: %s", reason)
             return
+        except Refused as error:
+            self.refused = (str(error),)
+            log.error("%s", error)
+            return
         if desired is None:
             log.info("no configuration yet; nothing is forwarded")
             return
         self._use(desired)
 
-    async def _compile(self, content: bytes) -> Desired:
-        """What this box should be, with the link to its partner where it knows one. Raises ConfigurationError."""
+    async def _compile(self, content: bytes, sound: Callable[[], None] = lambda: None) -> Desired:
+        """What this box should be, with the link to its partner where it knows one. Raises ConfigurationError; calls
+        `sound` as soon as it is known that it will not."""
         box = self.paths.box_name()
         found = kept(self.paths.compiled, content, box)
-        return self._paired(found or await compile_file(content, box))
+        if found:
+            sound()
+        return self._paired(found or await self.compiler.compile(content, box, sound))
 
     def _use(self, desired: Desired | None) -> None:
         """The wish of the configuration that runs; and in a pair that knows its partner, a role."""
@@ -320,7 +331,6 @@ class Supervisor:
 
     async def _plan(self, request: dict[str, Any]) -> dict[str, Any]:
         desired = await self._compile(_content(request))
-        self.machine.read_facts()
         return shown(self.keeper.plan(desired))
 
     async def _apply(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -352,13 +362,16 @@ class Supervisor:
     async def _begin_bundle(self, content: bytes, origin: str) -> Plan | None:
         return await self.trials.begin(content, origin, BUNDLE_SECONDS, auto=True)
 
-    async def _take(self, desired: Desired) -> Plan:
-        """Runs a configuration and follows it from now on. Raises ApplyFailed; then the one before runs."""
+    async def _take(
+        self, desired: Desired, look: Look | None = None, armed: Callable[[], Awaitable[None]] | None = None
+    ) -> Plan:
+        """Runs a configuration and follows it from now on, once it is `armed`. Raises ApplyFailed; then the one before
+        runs."""
         joining = self.pair is None and enrolled(desired, self.machine.keys.public_keys())
         # Names are asked for from now on, beside the apply; what they need of it (routing) is part of the plan.
         self.endpoints.follow(desired)
         try:
-            done = await self.keeper.apply(desired, Role(muted=True) if joining else None)
+            done = await self.keeper.apply(desired, Role(muted=True) if joining else None, look, armed)
         except ApplyFailed:
             if self.keeper.desired:
                 self.endpoints.follow(self.keeper.desired)

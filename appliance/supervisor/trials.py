@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import secrets
@@ -28,10 +29,11 @@ from appliance.core.generations import CONFIRMED, ROLLED_BACK, Ending, Generatio
 from appliance.core.plan import Plan
 from appliance.core.problems import ConfigurationError
 from appliance.core.proof import Expected, Fact, Readings, expected, proven, worked
-from appliance.core.state import Desired
+from appliance.core.state import Desired, Observed
 from appliance.shell import proof
 from appliance.shell.paths import Paths
-from appliance.supervisor.keeper import ApplyFailed, Keeper
+from appliance.supervisor.arming import Arming, arm
+from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 
 log = logging.getLogger("appliance.trials")
 
@@ -43,7 +45,9 @@ ASK_AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 0.1
 PARTNER_GRACE_SECONDS = 15.0
 """The partner's deadline is so much later: the box at which the trial began decides."""
-EXPIRE = ("/usr/bin/appliance", "rollback", "--expired")
+
+type Compile = Callable[[bytes, Callable[[], None]], Awaitable[Desired]]
+type Take = Callable[[Desired, Look, Callable[[], Awaitable[None]]], Awaitable[Plan]]
 
 
 class Partner(Protocol):
@@ -85,16 +89,17 @@ class Trial:
 class Trials:
     """The one door through which a configuration becomes the box's.
 
-    `compile` makes bytes a wish; `take` runs one and follows it, `give_back` returns to one (None: to no configuration)
-    and says what is amiss; `ended` is called after each trial.
+    `compile` makes bytes a wish, and tells when it is sure that it can; `take` runs one and follows it, its first step
+    after what it is given to wait for; `give_back` returns to one (None: to no configuration) and says what is amiss;
+    `ended` is called after each trial.
     """
 
     def __init__(
         self,
         paths: Paths,
         keeper: Keeper,
-        compile: Callable[[bytes], Awaitable[Desired]],
-        take: Callable[[Desired], Awaitable[Plan]],
+        compile: Compile,
+        take: Take,
         give_back: Callable[[Desired | None], Awaitable[str]],
         ended: Callable[[], None],
     ) -> None:
@@ -128,13 +133,15 @@ class Trials:
         tried = self.store.trial()
         noted = self._noted(tried) if tried else None
         if tried and noted:
-            with contextlib.suppress(ConfigurationError):
-                desired = await self.compile(tried.content)
+            with contextlib.suppress(ConfigurationError, Refused):
+                desired = await self.compile(tried.content, _nothing)
                 self.trial = self._resumed(tried, noted, desired)
                 log.info("generation %d is still on trial", tried.number)
                 return desired
         if tried:
             same = tried.boot == boot_id()
+            if same:
+                systemd.disarm_trial()
             why = "the supervisor ended while it was being applied" if same else "the box was started again meanwhile"
             self._forget(tried, ROLLED_BACK, why)
         return await self._last()
@@ -164,7 +171,7 @@ class Trials:
         if not systemd.trial_armed():
             with contextlib.suppress(Refused):
                 name = trial.generation.trial
-                systemd.arm_trial(name, max(1.0, trial.deadline - time.monotonic()), [*EXPIRE, name])
+                arm(name, max(1.0, trial.deadline - time.monotonic()))
         self._prove()
 
     def _note(self) -> None:
@@ -211,18 +218,27 @@ class Trials:
                     f"generation {self.trial.generation.number} is on trial, for {left:.0f} s more; "
                     f"end it first: appliance confirm, or appliance rollback"
                 )
-            desired = await self.compile(content)
-            if given and desired.pair is None:
-                raise ApplyFailed("it is not for a pair; apply it here if this box is to stand alone")
-            same = self.confirmed is not None and desired.digest == self.confirmed.digest
-            if same and given is None and not self.keeper.plan(desired):
-                self.store.forget_damaged()
-                self.notes = ()
-                return None
-            partner = self._joining(desired, given, alone)
-            generation = given or self._generation(content, origin, within, partner)
-            before = self._before(administrator)
-            plan = await self._try(generation, desired, partner, before, administrator)
+            trial = given.trial if given else secrets.token_hex(8)
+            arming = Arming(
+                self.store, trial, within, lambda: given or self._generation(content, origin, within, trial)
+            )
+            digest = hashlib.sha256(content).hexdigest()
+            same = given is None and self.confirmed is not None and digest == self.confirmed.digest
+            try:
+                if not same:
+                    arming.arm()
+                desired, look = await self._compiled(content, _nothing if same else arming.write)
+                if given and desired.pair is None:
+                    raise ApplyFailed("it is not for a pair; apply it here if this box is to stand alone")
+                if same and not self.keeper.plan(desired, look):
+                    self.store.forget_damaged()
+                    self.notes = ()
+                    return None
+                partner = self._joining(desired, given, alone)
+                plan = await self._try(arming, desired, partner, administrator, look)
+            except BaseException:
+                await arming.take_back()
+                raise
             if self.trial and given and not auto:
                 self.trial.joint = True
                 self._note()
@@ -237,63 +253,67 @@ class Trials:
                     await self._proved()
         return plan
 
+    async def _compiled(self, content: bytes, sound: Callable[[], None]) -> tuple[Desired, Look]:
+        """What the bytes mean, and how the machine is: it is read while another process compiles."""
+        compiling = asyncio.ensure_future(self.compile(content, sound))
+        # So that the other process has its work before this one goes about its own.
+        await asyncio.sleep(0)
+        try:
+            look = self.keeper.look()
+        finally:
+            desired = await compiling
+        return desired, look
+
     def _joining(self, desired: Desired, given: Generation | None, alone: bool) -> Partner | None:
         """The partner, when the new configuration is for both and it is there."""
         here = self.partner
         return here if here and desired.pair and here.present and given is None and not alone else None
 
-    def _generation(self, content: bytes, origin: str, within: float, partner: Partner | None) -> Generation:
-        number = max(self.store.next_number(), partner.generation + 1 if partner else 0)
-        return Generation(number, content, origin, time.time(), boot_id(), within, secrets.token_hex(8), __version__)
+    def _generation(self, content: bytes, origin: str, within: float, trial: str) -> Generation:
+        number = max(self.store.next_number(), self.partner.generation + 1 if self.partner else 0)
+        return Generation(number, content, origin, time.time(), boot_id(), within, trial, __version__)
 
-    def _before(self, administrator: tuple[str, int] | None) -> tuple[Fact, ...]:
+    def _before(self, administrator: tuple[str, int] | None, observed: Observed) -> tuple[Fact, ...]:
         desired = self.keeper.desired
         if desired is None:
             return ()
-        observed = self.keeper.observe()
         return worked(desired, self._readings(observed, administrator, True), administrator, self.keeper.role.muted)
 
-    def _readings(self, observed: Any, administrator: tuple[str, int] | None, lately: bool = False) -> Readings:
+    def _readings(self, observed: Observed, administrator: tuple[str, int] | None, lately: bool = False) -> Readings:
         address = administrator[0] if administrator else ""
         present = self.partner is not None and self.partner.present
         return proof.read(self.keeper.machine, observed, address, present, lately)
 
     async def _try(
         self,
-        generation: Generation,
+        arming: Arming,
         desired: Desired,
         partner: Partner | None,
-        facts: tuple[Fact, ...],
         administrator: tuple[str, int] | None,
+        look: Look,
     ) -> Plan:
         """The backup first; whoever fails, both are as before."""
+        generation = arming.generation
         first = partner is not None and not self.keeper.role.muted
+        look = self.keeper.still(look)
+        facts = self._before(administrator, look.observed)
         now = time.monotonic()
+        if partner and first:
+            await arming.done()
         try:
-            self.store.begin(generation)
-            systemd.arm_trial(generation.trial, generation.within, [*EXPIRE, generation.trial])
-        except Refused as error:
-            self.store.discard()
-            raise ApplyFailed(f"the trial cannot begin: {error}; nothing was changed") from None
-        try:
-            try:
-                if partner and first:
-                    await partner.begin(generation, desired)
-                plan = await self.take(desired)
-                if partner and not first:
-                    await self._partner_after(partner, generation, desired)
-            except ApplyFailed as error:
-                if partner and first:
-                    await partner.end(generation.trial, False, str(error))
-                raise
-            except Exception:
-                log.exception("a trial met an error of its own")
-                trouble = await self.give_back(await self._last()) or "the configuration before runs again"
-                raise ApplyFailed(f"the supervisor met an error of its own (see its journal); {trouble}") from None
-        except ApplyFailed:
-            systemd.disarm_trial()
-            self.store.discard()
+            if partner and first:
+                await partner.begin(generation, desired)
+            plan = await self.take(desired, look, arming.done)
+            if partner and not first:
+                await self._partner_after(partner, generation, desired)
+        except ApplyFailed as error:
+            if partner and first:
+                await partner.end(generation.trial, False, str(error))
             raise
+        except Exception:
+            log.exception("a trial met an error of its own")
+            trouble = await self.give_back(await self._last()) or "the configuration before runs again"
+            raise ApplyFailed(f"the supervisor met an error of its own (see its journal); {trouble}") from None
         self.trial = Trial(
             generation=generation,
             started=time.clock_gettime(time.CLOCK_BOOTTIME),
@@ -461,7 +481,7 @@ class Trials:
         if self.confirmed is None:
             return None
         if self.current is None or self.current.digest != self.confirmed.digest:
-            self.current = await self.compile(self.confirmed.content)
+            self.current = await self.compile(self.confirmed.content, _nothing)
         return self.current
 
     def _end(self, trial: Trial, outcome: str, why: str) -> None:
@@ -525,6 +545,10 @@ class Trials:
                 row["runs"] = True
                 break
         return rows
+
+
+def _nothing() -> None:
+    pass
 
 
 def boot_id() -> str:

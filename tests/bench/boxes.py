@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.lab import Box, Lab
@@ -81,7 +82,10 @@ def boot_to_ready(box: Box) -> float:
 def supervisor(box: Box) -> int:
     """The supervisor's PID as the world sees it."""
     path = CGROUPS / f"box-{box.name}/payload/system.slice/appliance.service/cgroup.procs"
-    return int(path.read_text().split()[0])
+    for pid in path.read_text().split():
+        if b"\0supervise\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return int(pid)
+    raise AssertionError(f"{box.name} has no supervisor")
 
 
 def status_fields(pid: int, names: Sequence[str]) -> list[int]:
