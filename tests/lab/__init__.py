@@ -16,7 +16,7 @@ from tests.lab.capture import Capture, capture
 from tests.lab.namespace import CommandFailed, Namespace
 from tests.lab.network import Lab
 from tests.lab.node import Line, Link, Node, Switch
-from tests.lab.traffic import Connections, ConnectionsReport, Probe, ProbeReport, iperf3, transfer
+from tests.lab.traffic import Connections, ConnectionsReport, ManyProbes, Probe, ProbeReport, iperf3, transfer
 from tests.lab.waiting import wait_for
 from tests.lab.wireguard import KeyPair, WgPeer, genkey, genpsk, wg_quick_peer
 
@@ -30,6 +30,7 @@ __all__ = [
     "Lab",
     "Line",
     "Link",
+    "ManyProbes",
     "Namespace",
     "Node",
     "Probe",

@@ -225,3 +225,37 @@ def iperf3(source: Node, target: Node, address: str, seconds: int = 2, *options:
         return float(result["end"]["sum_received"]["bits_per_second"]) / 1e6
     finally:
         _end(server)
+
+
+class ManyProbes:
+    """A steady stream of numbered UDP packets from each of `devices` of `source`, echoed by `target` at `address`.
+
+    with ManyProbes(...) as probes: ... ; `probes.lost()` says what each device lost since it was asked before.
+    """
+
+    def __init__(self, source: Node, devices: list[str], target: Node, address: str, interval: float = 0.025) -> None:
+        port = str(next(_ports))
+        self._server = _program(target, "probe.py", "echo", port)
+        _ready(target, self._server)
+        self._sender = _program(source, "many.py", address, port, str(interval), *devices)
+        _ready(source, self._sender)
+
+    def ask(self) -> dict[str, tuple[int, int]]:
+        """By device: packets sent since the question before, and how many of them were lost."""
+        assert self._sender.stdin and self._sender.stdout
+        self._sender.stdin.write("\n")
+        self._sender.stdin.flush()
+        return {name: (sent, lost) for name, (sent, lost) in json.loads(self._sender.stdout.readline()).items()}
+
+    def lost(self) -> dict[str, int]:
+        """By device, without those that lost none."""
+        return {name: lost for name, (_, lost) in self.ask().items() if lost}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        _end(self._sender)
+        _end(self._server)
