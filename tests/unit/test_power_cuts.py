@@ -1,103 +1,29 @@
-"""The power goes after every single operation on the disk, in every way that a disk may be left: what a boot loads
-is always a whole confirmed generation, the one before or the one after.
-
-What survives a cut is modelled as a journalling file system does it (POSIX fsync): a file's bytes are safe after its
-fsync, a name after the fsync of its folder; until then any beginning of the bytes, and any beginning of the sequence
-of names, may be what is left. A kill -9 is the cut after which everything survives.
-"""
+"""The power goes after every single operation on the disk, in every way that a disk may be left (tests/unit/disk.py):
+what a boot loads is always a whole confirmed generation, the one before or the one after. And the disk is full from
+every single operation on: what was refused has changed nothing."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+import asyncio
+import base64
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from appliance.adapters.errors import Refused
 from appliance.adapters.generation_store import GenerationStore
+from appliance.adapters.keys import Keys
+from appliance.core.bundle.trusted import Trusted, packed
+from appliance.core.codec import to_json
 from appliance.core.generations import CONFIRMED, ROLLED_BACK, Ending, Generation
-
-type Names = dict[str, bytes]
-
-
-class Disk:
-    """Watches a folder while something works in it, and tells after each operation what a cut may leave."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.durable: Names = self._now()
-        self.synced: dict[int, bytes] = {}
-        """By inode: the bytes that are safe."""
-        for path in folder.iterdir():
-            self.synced[path.stat().st_ino] = path.read_bytes()
-        self.pending: list[Names] = []
-        """The folder's names after each operation since its last fsync."""
-        self.states: list[Names] = []
-
-    def _now(self) -> Names:
-        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
-
-    def _survivors(self, names: Names) -> Iterator[Names]:
-        """The same with what may be left of files that were not synced: all, half, or nothing."""
-        unsafe = [name for name, content in names.items() if content not in self.synced.values()]
-        yield names
-        for keep in (0.5, 0.0):
-            yield {
-                name: content[: int(len(content) * keep)] if name in unsafe else content
-                for name, content in names.items()
-            }
-
-    def happened(self) -> None:
-        """After an operation: every state in which a cut may leave the disk."""
-        self.pending.append(self._now())
-        for names in (self.durable, *self.pending):
-            self.states += self._survivors(names)
-
-    def file_synced(self, descriptor: int) -> None:
-        path = Path(f"/proc/self/fd/{descriptor}")
-        if path.resolve() == self.folder:
-            self.durable, self.pending = self._now(), []
-        elif path.resolve().parent == self.folder:
-            self.synced[os.fstat(descriptor).st_ino] = path.read_bytes()
-        else:
-            return  # another folder: what was left of this one is being looked at
-        self.happened()
-
-
-@pytest.fixture
-def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Disk]:
-    """Has every operation of the adapters told to a Disk."""
-
-    def watch(folder: Path) -> Disk:
-        disk = Disk(folder)
-        fsync, rename, unlink, opened = os.fsync, Path.rename, Path.unlink, os.open
-
-        def watched_fsync(descriptor: int) -> None:
-            fsync(descriptor)
-            disk.file_synced(descriptor)
-
-        def watched_rename(self: Path, target: Path) -> Path:
-            done = rename(self, target)
-            disk.happened()
-            return done
-
-        def watched_unlink(self: Path, missing_ok: bool = False) -> None:
-            unlink(self, missing_ok)
-            disk.happened()
-
-        def watched_open(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
-            descriptor = opened(path, flags, mode, **more)
-            if flags & os.O_CREAT and Path(path).parent == folder:
-                disk.happened()
-            return descriptor
-
-        monkeypatch.setattr(os, "fsync", watched_fsync)
-        monkeypatch.setattr(os, "open", watched_open)
-        monkeypatch.setattr(Path, "rename", watched_rename)
-        monkeypatch.setattr(Path, "unlink", watched_unlink)
-        return disk
-
-    return watch
+from appliance.core.plan import Plan
+from appliance.core.state import Trust
+from appliance.shell.paths import Paths
+from appliance.supervisor.bundles import ORIGIN, BundleRefused, Bundles
+from appliance.supervisor.keeper import ApplyFailed
+from tests.unit.disk import Disk, laid_out
 
 
 def generation(number: int) -> Generation:
@@ -130,29 +56,36 @@ def twice(store: GenerationStore) -> None:
     store.confirm(3)
 
 
-@pytest.mark.parametrize(("work", "loads"), [(begin, {1}), (confirm, {1, 2}), (roll_back, {1}), (twice, {1, 2, 3})])
-def test_a_boot_finds_a_whole_confirmed_generation(
-    tmp_path: Path, watched: Callable[[Path], Disk], work: Callable[[GenerationStore], None], loads: set[int]
-) -> None:
-    folder = tmp_path / "generations"
+WORKS = [(begin, {1}), (confirm, {1, 2}), (roll_back, {1}), (twice, {1, 2, 3})]
+
+
+def first(folder: Path) -> GenerationStore:
     store = GenerationStore(folder)
     store.begin(generation(1))
     store.confirm(1)
     store.record(ending(1, CONFIRMED))
-    disk = watched(folder)
+    return store
+
+
+@pytest.mark.parametrize(("work", "loads"), WORKS)
+def test_a_boot_finds_a_whole_confirmed_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[GenerationStore], None], loads: set[int]
+) -> None:
+    folder = tmp_path / "generations"
+    store = first(folder)
+    disk = Disk(folder)
+    disk.watch(monkeypatch)
     work(store)
-    states = [dict(each) for each in {tuple(sorted(state.items())) for state in disk.states}]
-    print(f"{work.__name__}: {len(states)} states of the disk")
-    assert len(states) > 3
+    monkeypatch.undo()
+    print(f"{work.__name__}: {len(disk.states)} states of the disk after {disk.operations} operations")
+    assert len(disk.states) > 3
     found = set()
-    for number, state in enumerate(states):
+    for number, state in enumerate(sorted(disk.states)):
         left = tmp_path / f"left-{number}"
-        left.mkdir()
-        for name, content in state.items():
-            (left / name).write_bytes(content)
-        after = GenerationStore(left)
+        laid_out(state, tmp_path, left)
+        after = GenerationStore(left / "generations")
         booted = after.confirmed()
-        assert booted is not None and booted == generation(booted.number), state.keys()
+        assert booted is not None and booted == generation(booted.number), state
         found.add(booted.number)
         # Whatever is left of the trial, it can be ended, and the next one begins with a number of its own.
         after.trial()
@@ -161,14 +94,145 @@ def test_a_boot_finds_a_whole_confirmed_generation(
     assert found <= loads and max(loads) in found
 
 
-def test_after_confirm_returned_no_cut_takes_it_back(tmp_path: Path, watched: Callable[[Path], Disk]) -> None:
+@pytest.mark.parametrize(("work", "loads"), WORKS)
+def test_a_full_disk(tmp_path: Path, work: Callable[[GenerationStore], None], loads: set[int]) -> None:
+    tried = 0
+    while True:
+        tried += 1
+        folder = tmp_path / f"full-{tried}"
+        store = first(folder)
+        disk = Disk(folder, full=tried)
+        with pytest.MonkeyPatch.context() as patched:
+            disk.watch(patched)
+            try:
+                work(store)
+                break
+            except Refused as error:
+                assert "No space left on device" in str(error)
+        booted = GenerationStore(folder).confirmed()
+        assert booted is not None and booted == generation(booted.number) and booted.number in loads
+        # There is room again: what was refused can be done.
+        number = store.next_number()
+        store.discard()
+        store.begin(generation(number))
+        store.confirm(number)
+        after = GenerationStore(folder).confirmed()
+        assert after and after.number == number
+        assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    print(f"{work.__name__}: the disk was full at {tried - 1} operations")
+
+
+def test_after_confirm_returned_no_cut_takes_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "generations"
-    store = GenerationStore(folder)
-    store.begin(generation(1))
-    store.confirm(1)
-    disk = watched(folder)
+    store = first(folder)
+    disk = Disk(folder)
+    disk.watch(monkeypatch)
     store.begin(generation(2))
     store.confirm(2)
     disk.states.clear()
     store.record(ending(2, CONFIRMED))
-    assert disk.states and all("000002" in state for state in disk.states)
+    assert disk.states and all("000002" in dict(names) for state in disk.states for _, names in state)
+
+
+# -- bundles -----------------------------------------------------------------------------------------------------------
+
+TRUST = Trust(1, {"anna": "ssh-ed25519 AAAA"})
+OLD, NEW = Trusted("zurich", TRUST), Trusted("zurich", TRUST, 7, "b" * 64, 1.0)
+SECRET = base64.b64encode(b"s" * 32).decode()
+ORIGIN_7 = f"{ORIGIN}7 ({'b' * 16}), signed by anna"
+
+
+class Box:
+    """What a bundle's way through a box writes: the trusted state, a secret, the generation, the receipt. Its judge is
+    another process that writes nothing of these; here it says what it would."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths = Paths(root)
+        self.keys = Keys(self.paths.state)
+        self.store = GenerationStore(self.paths.generations)
+        self.bundles = Bundles(self.paths, self.keys, self.try_it, self.store.confirmed)
+        self.bundles._ask = self.ask  # type: ignore[method-assign]
+
+    def lay(self) -> None:
+        for folder in (self.paths.generations, self.keys.secrets):
+            folder.mkdir(parents=True)
+        first(self.paths.generations)
+        self.paths.trusted.write_bytes(packed(OLD))
+        self.paths.box.write_text("alpha\n")
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["do"] == "receipt":
+            text = "".join(f"  {name}: {value}\n" for name, value in request["receipt"].items())
+            return {"receipt": f"payload: |\n{text}"}
+        believed = {"digest": "b" * 64, "serial": 7, "signers": ["anna"], "configuration": "version: 1\n" * 20}
+        return {"believed": {**believed, "trusted": to_json(NEW), "secrets": {"psk": SECRET}, "needs": ["psk"]}}
+
+    async def try_it(self, content: bytes, origin: str) -> Plan | None:
+        assert origin == ORIGIN_7
+        try:
+            self.store.begin(Generation(2, content, origin, 1.0, "boot", 90.0, "trial"))
+            self.store.confirm(2)
+        except Refused as error:
+            self.store.discard()
+            raise ApplyFailed(str(error)) from None
+        return Plan()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return (self.paths.state, self.paths.generations, self.keys.secrets)
+
+    def consistent(self) -> str:
+        """What a boot finds; asserts that it is whole and in step."""
+        trusted = self.bundles.trusted()
+        assert trusted in (OLD, NEW)
+        confirmed = self.store.confirmed()
+        assert confirmed and confirmed.number in (1, 2)
+        secrets = self.keys.secret_digests()
+        if confirmed.number == 2 or self.store.trial():
+            # The serial counts before anything of it runs, and what it needs is there.
+            assert trusted == NEW and "psk" in secrets
+        asyncio.run(self.bundles.load())
+        outcome = self.bundles.receipt.get("outcome", "none")
+        if trusted == OLD:
+            assert outcome == "none"
+        else:
+            assert outcome == ("applied" if confirmed.number == 2 else "rolled back")
+        return f"generation {confirmed.number}, {outcome}"
+
+
+def test_the_power_goes_while_a_bundle_is_applied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "box"
+    box = Box(root)
+    box.lay()
+    disk = Disk(*box.folders)
+    disk.watch(monkeypatch)
+    asyncio.run(box.bundles.apply(b"bundle", "alpha"))
+    monkeypatch.undo()
+    assert box.consistent() == "generation 2, applied"
+    print(f"bundle apply: {len(disk.states)} states of the disk after {disk.operations} operations")
+    found = set()
+    for number, state in enumerate(sorted(disk.states)):
+        left = tmp_path / f"left-{number}"
+        laid_out(state, root, left)
+        found.add(Box(left).consistent())
+    assert found == {"generation 1, none", "generation 1, rolled back", "generation 2, applied"}
+
+
+def test_the_disk_is_full_while_a_bundle_is_applied(tmp_path: Path) -> None:
+    tried = 0
+    while True:
+        tried += 1
+        box = Box(tmp_path / f"full-{tried}")
+        box.lay()
+        disk = Disk(*box.folders, full=tried)
+        with pytest.MonkeyPatch.context() as patched:
+            disk.watch(patched)
+            try:
+                asyncio.run(box.bundles.apply(b"bundle", "alpha"))
+            except (Refused, ApplyFailed, BundleRefused) as error:
+                assert "No space left on device" in str(error)
+        whole = Box(box.paths.root).consistent()
+        if disk.operations + 1 < tried:
+            break
+    assert whole == "generation 2, applied"
+    print(f"bundle apply: the disk was full at {tried - 1} operations")
