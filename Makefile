@@ -38,6 +38,11 @@ test: ## everything: check, and all labs with booted boxes
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
 	@$(if $(LAB),,$(error which lab? make test-lab LAB=harness))$(WORLD) $(PYTEST) -q tests/labs/test_$(subst -,_,$(LAB)).py
 
+.PHONY: fuzz
+fuzz: ## the two parsers that meet unsigned bytes, with many more inputs than `check` takes (FUZZ=20000 of each kind)
+	@$(WORLD) env HYPOTHESIS_EXAMPLES=$(or $(FUZZ),20000) $(PYTEST) -q tests/unit/bundle/test_envelope.py \
+	tests/unit/config/test_hostile_files.py
+
 .PHONY: golden
 golden: ## rewrite the expected outputs of the cases; then read the diff
 	@$(WORLD) env GOLDEN=1 $(PYTEST) -q tests/unit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from pathlib import Path
 
 from hypothesis import settings
@@ -14,7 +15,9 @@ from appliance.core.model import Config
 
 EXAMPLE = (Path(__file__).parents[3] / "docs/appliance.example.yaml").read_bytes()
 
-PROPERTY = settings(max_examples=300, deadline=None, database=None)
+BUDGET = int(os.environ.get("HYPOTHESIS_EXAMPLES", "300"))
+"""How many inputs each property is tried with: seconds in `make check`, minutes in `make fuzz`."""
+PROPERTY = settings(max_examples=BUDGET, deadline=None, database=None)
 """Without a database of failed examples: it is written through /tmp, which the guard of the unit tests forbids, and
 the refusal would stand where the failure should."""
 

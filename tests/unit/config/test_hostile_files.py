@@ -107,6 +107,36 @@ def test_random_yaml(text: str) -> None:
     assert_clear(text.encode())
 
 
+LINES = EXAMPLE.splitlines(keepends=True)
+EDITS = st.tuples(
+    st.sampled_from(["drop", "again", "swap", "indent", "outdent", "splice"]),
+    st.integers(0, len(LINES) - 1),
+    st.integers(0, len(LINES) - 1),
+)
+
+
+@PROPERTY
+@given(st.lists(EDITS, min_size=1, max_size=6))
+def test_the_example_edited_in_a_hurry(edits: list[tuple[str, int, int]]) -> None:
+    """Whole lines gone, doubled, exchanged, moved in or out, or run into one another: mostly YAML still, and wrong."""
+    lines = list(LINES)
+    for edit, one, other in edits:
+        one, other = one % len(lines), other % len(lines)
+        if edit == "drop" and len(lines) > 1:
+            del lines[one]
+        elif edit == "again":
+            lines.insert(other, lines[one])
+        elif edit == "swap":
+            lines[one], lines[other] = lines[other], lines[one]
+        elif edit == "indent":
+            lines[one] = b"  " + lines[one]
+        elif edit == "outdent":
+            lines[one] = lines[one].removeprefix(b"  ")
+        elif edit == "splice":
+            lines[one] = lines[one].rstrip(b"\n") + lines[other].lstrip()
+    assert_clear(b"".join(lines))
+
+
 @PROPERTY
 @given(st.integers(0, len(EXAMPLE) - 1), st.integers(0, 40), st.binary(max_size=12))
 def test_the_example_with_a_hole(start: int, length: int, instead: bytes) -> None:
