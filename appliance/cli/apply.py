@@ -75,6 +75,11 @@ def show(options: argparse.Namespace, answer: dict[str, Any]) -> None:
         print(json.dumps(answer, indent=2))
         return
     print_plan(answer)
+    show_trial(answer)
+
+
+def show_trial(answer: dict[str, Any]) -> None:
+    """How the trial stands that the answer tells of."""
     trial = answer["trial"]
     if trial is None:
         if answer["steps"]:

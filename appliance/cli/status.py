@@ -79,7 +79,7 @@ def _print(status: dict[str, Any]) -> None:
                 peer["name"],
                 {"up": "[green]up[/]", "idle": "[yellow]idle[/]"}.get(peer["state"], f"[red]{peer['state']}[/]"),
                 peer["endpoint"] or "-",
-                _age(peer["handshake_age_seconds"]),
+                age(peer["handshake_age_seconds"]),
                 _size(peer["received_bytes"]),
                 _size(peer["sent_bytes"]),
                 " ".join(peer["allowed_ips"]),
@@ -87,7 +87,8 @@ def _print(status: dict[str, Any]) -> None:
         console.print(peers)
 
 
-def _age(seconds: float | None) -> str:
+def age(seconds: float | None) -> str:
+    """How long ago, in words."""
     if seconds is None:
         return "never"
     if seconds < 120:

@@ -18,6 +18,7 @@ from appliance.core.services import SERVICES
 from appliance.core.values import (
     NAME,
     AdvertSeconds,
+    Day,
     Device,
     HostAddress,
     HttpsUrl,
@@ -143,6 +144,8 @@ class Peer(Model):
     keepalive: Annotated[int, BeforeValidator(integer(1, 65535, "seconds")), Field(ge=1, le=65535)] | None = Field(
         default=None, description="Seconds between keepalive packets; 25 holds a NAT's mapping open."
     )
+
+    since: Day | None = Field(default=None, description="When its keys were made.")
 
     @cached_property
     def allowed(self) -> tuple[Prefix, ...]:

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import date
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -36,6 +37,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?\Z")
 _HTTPS = re.compile(r"https://[A-Za-z0-9.\-\[\]:]{1,253}/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{1,500}\Z")
 _PERIOD = re.compile(r"([0-9]{1,5})([smh])\Z")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _SSH_ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0 "
 """An ed25519 public key on the wire: two strings, each behind its length (RFC 8709, section 4)."""
 _PORTS = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
@@ -312,6 +314,18 @@ def _period(value: Any) -> float:
     return float(seconds)
 
 
+def _day(value: Any) -> date:
+    text = _text(value, "a day, such as 2027-03-31")
+    try:
+        return date.fromisoformat(text) if _DAY.match(text) else _no_day(text)
+    except ValueError:
+        return _no_day(text)
+
+
+def _no_day(text: str) -> date:
+    raise bad(f"{shown(text)} is no day; write YEAR-MONTH-DAY, such as 2027-03-31")
+
+
 def one_or_more(value: Any) -> Any:
     """`address: X` and `address: [X, Y]` are both well understood by people; the model holds lists."""
     if isinstance(value, list):
@@ -366,6 +380,7 @@ SigningKey = Annotated[
     str, BeforeValidator(_signing_key), _schema("an OpenSSH ed25519 public key", pattern="^ssh-ed25519 [A-Za-z0-9+/=]+")
 ]
 HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema("an https:// address", pattern="^https://")]
+Day = Annotated[date, BeforeValidator(_day), _AS_TEXT, _schema("a day, UTC", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 Period = Annotated[float, BeforeValidator(_period), _schema("seconds, minutes or hours", pattern="^[0-9]+[smh]$")]
 PeerEndpoint = Annotated[Endpoint, BeforeValidator(_endpoint), _AS_TEXT, _schema("HOST:PORT")]
 PortRange = Annotated[Ports, BeforeValidator(_ports), _AS_TEXT, _schema("tcp/PORT or udp/FIRST-LAST")]

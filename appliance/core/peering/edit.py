@@ -1,0 +1,67 @@
+"""The changes that `appliance peer` makes to appliance.yaml, each from bytes to bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.core.check import check
+from appliance.core.peering.choose import mentions, peer_of
+from appliance.core.problems import Path
+from appliance.core.splice import Flow, append, delete, insert
+
+
+@dataclass(frozen=True, slots=True)
+class NewPeer:
+    """A peer to be written. `secret` names its preshared key; dates are YYYY-MM-DD."""
+
+    name: str
+    public_key: str
+    secret: str | None
+    addresses: Sequence[str]
+    networks: Sequence[str] = ()
+    endpoint: str | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRule:
+    from_: str
+    to: str
+
+
+def add(content: bytes, tunnel: str, peer: NewPeer, rules: Sequence[NewRule] = ()) -> bytes:
+    """The file with the peer, and with the rules at the end. Raises splice.Unable."""
+    value: dict[str, Any] = {"public_key": peer.public_key}
+    if peer.secret:
+        value["preshared_key"] = Flow(secret=peer.secret)
+    if peer.endpoint:
+        value["endpoint"] = peer.endpoint
+    value["address"] = peer.addresses[0] if len(peer.addresses) == 1 else list(peer.addresses)
+    if peer.networks:
+        value["networks"] = list(peer.networks)
+    if peer.since:
+        value["since"] = peer.since
+    content = insert(content, ("tunnels", tunnel, "peers"), peer.name, value)
+    for rule in rules:
+        content = append(content, ("firewall", "allow"), Flow({"from": rule.from_, "to": rule.to}))
+    return content
+
+
+def remove(content: bytes, tunnel: str, name: str) -> tuple[bytes, list[str]]:
+    """The file without the peer and the rules that name it, and those rules in words. Raises splice.Unable."""
+    config, document = check(content)
+    peer_of(config, name, tunnel)
+    rules: list[str] = []
+    for index in reversed(mentions(config, f"{tunnel}.{name}")):
+        path: Path = ("firewall", "allow", index)
+        rules.insert(0, f"line {document.mark(path).line}: {_words(document.value['firewall']['allow'][index])}")
+        content = delete(content, path)
+    return delete(content, ("tunnels", tunnel, "peers", name)), rules
+
+
+def _words(rule: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {each if not isinstance(each, list) else ' '.join(map(str, each))}" for key, each in rule.items()
+    )

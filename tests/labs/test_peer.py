@@ -1,0 +1,84 @@
+"""A colleague is connected by what `appliance peer add` gives him, and cut off by `remove`.
+
+The drawing stands in tests/labs/office.py. The laptop at home is Bob's here; his WireGuard is a stock wg-quick.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.lab import Box, Lab, wait_for, wg_quick_peer
+from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office
+
+
+@pytest.fixture(scope="module")
+def office(shared_lab: Lab) -> Office:
+    made = Office(shared_lab).build().go_online()
+    assert made.laptop_tunnel
+    made.laptop_tunnel.wait_handshake()
+    made.laptop_tunnel.down()
+    return made
+
+
+def peer(box: Box, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """One call of `appliance peer`, confirmed as a person does."""
+    done = box.run("appliance", "peer", *words, check=check, timeout=120)
+    if done.returncode == 0 and "on trial" in done.stdout:
+        box.run("appliance", "confirm")
+    return done
+
+
+def listed(box: Box, name: str) -> dict[str, Any]:
+    peers = json.loads(box.run("appliance", "peer", "list", "--json").stdout)
+    return next((each for each in peers if each["name"] == name), {})
+
+
+def mode(box: Box, path: str) -> str:
+    return box.run("stat", "-c", "%a", path).stdout.strip()
+
+
+def test_add_gives_a_file_that_connects_and_remove_cuts(office: Office) -> None:
+    box, laptop = office.zurich, office.laptop
+    before = box.run("cat", "/data/appliance/appliance.yaml").stdout
+    said = peer(box, "add", "bob", "--allow", "lan", "--conf", "/data/bob.conf", "--png", "/data/bob.png").stdout
+    conf = (box.data / "bob.conf").read_text()
+    assert mode(box, "/data/bob.conf") == mode(box, "/data/bob.png") == "600"
+    assert mode(box, "/data/appliance/secrets/psk-bob") == "600"
+    decoded = subprocess.run(
+        ["zbarimg", "-q", "--raw", "-Sbinary", str(box.data / "bob.png")], capture_output=True, text=True, check=True
+    )
+    assert decoded.stdout.rstrip("\n") == conf.rstrip("\n"), "a phone reads the same file"
+    tunnel = wg_quick_peer(laptop, conf, "bob")
+    laptop.ping(OFFICE_HOST, timeout=10)
+    assert not laptop.pings(BRANCH_HOST), "nobody allowed that"
+    seen = listed(box, "office.bob")
+    assert seen["state"] == "up" and seen["endpoint"].startswith("192.0.2.2:"), seen
+
+    keys = [line.partition(" = ")[2] for line in conf.splitlines() if line.startswith(("PrivateKey", "PresharedKey"))]
+    told = said + box.journal() + box.run("appliance", "history").stdout
+    assert len(keys) == 2 and not any(key in told for key in keys)
+    assert keys[0] not in box.sh("cat /data/appliance/appliance.yaml /data/appliance/generations/*")
+
+    refused = peer(box, "remove", "bob", check=False)
+    assert refused.returncode == 1 and "call it again with --yes" in refused.stderr
+    laptop.ping(OFFICE_HOST)
+    peer(box, "remove", "bob", "--yes")
+    assert box.run("cat", "/data/appliance/appliance.yaml").stdout == before
+    wait_for(lambda: not laptop.pings(OFFICE_HOST), 5, "bob is cut off")
+    assert listed(box, "office.bob") == {}
+    tunnel.down()
+
+
+def test_what_does_not_run_leaves_nothing(office: Office) -> None:
+    """The branch's LAN belongs to geneva: the file is refused, and with it keys and files."""
+    box = office.zurich
+    before = box.run("cat", "/data/appliance/appliance.yaml").stdout
+    done = peer(box, "add", "eve", "--site", "192.168.20.0/24", "--conf", "/data/eve.conf", check=False)
+    assert done.returncode == 1 and "nothing was changed" in done.stderr, done.stderr
+    assert box.run("cat", "/data/appliance/appliance.yaml").stdout == before
+    assert not (box.data / "eve.conf").exists()
+    assert not (box.data / "appliance/secrets/psk-eve").exists()
