@@ -20,7 +20,7 @@ VERBS = {
     "rollback": "ends the trial the other way, or returns to a generation",
     "history": "the generations: what was applied when, and what became of it",
     "pair": "makes two boxes a pair: `pair invite` here, `pair join CODE` there",
-    "peer": "colleagues and sites: add (a QR code, a wg-quick file), list, remove",
+    "peer": "colleagues and sites: add (a QR code, a wg-quick file), list, show, rotate, remove",
     "bundle": "signed configurations: keygen, create, sign, verify, show on any laptop; apply on the box",
     "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",

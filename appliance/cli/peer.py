@@ -9,6 +9,7 @@ example:
   sudo appliance peer add bob --allow lan --conf bob.conf          a file for wg-quick and the WireGuard apps
   sudo appliance peer add basel --site 192.168.30.0/24 --allow lan --conf basel.conf
   appliance peer list
+  sudo appliance peer rotate alice
   sudo appliance peer remove alice"""
 
 from __future__ import annotations
@@ -32,23 +33,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ZONE",
         help="a rule that lets it reach this: lan, wan, TUNNEL.PEER",
     )
-    add.add_argument("--public-key", metavar="KEY", help="the device made its key itself: the private one stays there")
     add.add_argument("--site", nargs="+", metavar="NETWORK", help="it is a branch: the networks behind it")
     add.add_argument("--remote", metavar="HOST:PORT", help="where the site listens; default: it calls")
-    add.add_argument(
-        "--for", dest="target", choices=["wg-quick", "appliance", "cloud-init"], default="wg-quick",
-        help="what the site is: its file is written for that (default: wg-quick)",
-    )  # fmt: skip
+    add.add_argument("--expires", metavar="DAY", help="the last day on which it gets in, such as 2027-03-31")
+    _keys(add)
     _client(add)
     _change(add)
 
     listed = whats.add_parser("list", help="who there is, and who was seen when and from where")
     listed.add_argument("--json", action="store_true", help="for programs")
 
+    show = whats.add_parser("show", help="one peer, and its file without the private key")
+    show.add_argument("name", metavar="NAME", help="as in the file; TUNNEL.NAME where two tunnels have it")
+    _client(show)
+    _file(show)
+
+    rotate = whats.add_parser("rotate", help="new keys; the old ones count until the new ones are first used")
+    rotate.add_argument("name", metavar="NAME", help="as in the file; TUNNEL.NAME where two tunnels have it")
+    rotate.add_argument("--until", metavar="DAY", help="the last day of the old keys; default: in 30 days")
+    rotate.add_argument("--now", action="store_true", help="the old keys end at once: a device was lost")
+    rotate.add_argument(
+        "--finish", action="store_true", help="the new keys are used: take the old ones out of the file"
+    )
+    _keys(rotate)
+    _client(rotate)
+    _change(rotate)
+
     remove = whats.add_parser("remove", help="cuts a peer off, and removes the rules that name it")
     remove.add_argument("name", metavar="NAME", help="as in the file; TUNNEL.NAME where two tunnels have it")
     remove.add_argument("--yes", action="store_true", help="its rules may go too, without asking")
     _change(remove)
+
+
+def _keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--public-key", metavar="KEY", help="the device made its key itself: the private one stays there"
+    )
 
 
 def _client(parser: argparse.ArgumentParser) -> None:
@@ -62,12 +82,20 @@ def _client(parser: argparse.ArgumentParser) -> None:
         "--box-key", metavar="KEY", help="on a laptop: the tunnel's public key, as `appliance status` shows it"
     )
     parser.add_argument("--conf", type=Path, metavar="FILE", help="writes the device's file (mode 0600); - prints it")
+    parser.add_argument(
+        "--for", dest="target", choices=["wg-quick", "appliance", "cloud-init"], default="wg-quick",
+        help="what a site is: its file is written for that (default: wg-quick)",
+    )  # fmt: skip
     parser.add_argument("--png", type=Path, metavar="FILE", help="writes the QR code as a picture (mode 0600)")
 
 
-def _change(parser: argparse.ArgumentParser) -> None:
+def _file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tunnel", metavar="NAME", help="default: the only one")
     parser.add_argument("--file", type=Path, metavar="FILE", help="default: /data/appliance/appliance.yaml")
+
+
+def _change(parser: argparse.ArgumentParser) -> None:
+    _file(parser)
     parser.add_argument("--no-apply", action="store_true", help="only edits the file")
     add_trial(parser)
 
@@ -82,6 +110,14 @@ def run(options: argparse.Namespace) -> int:
             from appliance.cli.peer_remove import remove
 
             return remove(options)
+        case "rotate":
+            from appliance.cli.peer_rotate import rotate
+
+            return rotate(options)
+        case "show":
+            from appliance.cli.peer_show import show
+
+            return show(options)
         case _:
             from appliance.cli.peer_list import show_list
 

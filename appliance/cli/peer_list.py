@@ -17,6 +17,8 @@ FIELDS = (
     "received_bytes",
     "sent_bytes",
     "allowed_ips",
+    "keys_since",
+    "expires",
     "public_key",
 )
 

@@ -48,6 +48,8 @@ def _print(status: dict[str, Any]) -> None:
         console.print(line, soft_wrap=True)
     for warning in status["warnings"]:
         console.print(f"[yellow]note:[/] {warning}", markup=True)
+    for notice in status["notices"]:
+        console.print(f"[yellow]in time:[/] {notice}")
     for step in status["pending"]:
         console.print(f"[yellow]differs:[/] {step}")
     links = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 from appliance.core.check import check
 from appliance.core.document import Document
 from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.firewall.zones import Site
 from appliance.core.grants import doors, granted
-from appliance.core.model import Box, Config
+from appliance.core.in_force import DAY_SECONDS
+from appliance.core.model import Box, Config, Peer
 from appliance.core.networkd import network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
 from appliance.core.pair.files import pair_files
@@ -107,6 +110,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         doors=doors(site),
         pair=pair,
         leased=leased,
+        key_days=config.keys.max_age if config.keys else 0,
         fetch=Fetch(config.bundles.url, config.bundles.every) if config.bundles else None,
         trust=Trust(config.trust.threshold, dict(config.trust.keys)) if config.trust else None,
     )
@@ -165,17 +169,7 @@ def _uplinks(config: Config, name: str) -> tuple[Uplink, ...]:
 
 def _tunnel(config: Config, name: str) -> DesiredTunnel:
     tunnel = config.tunnels[name]
-    peers = tuple(
-        DesiredPeer(
-            name=f"{name}.{each}",
-            public_key=peer.public_key,
-            allowed_ips=peer.allowed_ips,
-            preshared_key=peer.preshared_key.secret if peer.preshared_key else None,
-            endpoint=str(peer.endpoint) if peer.endpoint else None,
-            keepalive=peer.keepalive or 0,
-        )
-        for each, peer in tunnel.peers.items()
-    )
+    peers = tuple(one for each, peer in tunnel.peers.items() for one in _peer(f"{name}.{each}", peer))
     return DesiredTunnel(
         name=name,
         engine=tunnel.engine,
@@ -185,6 +179,39 @@ def _tunnel(config: Config, name: str) -> DesiredTunnel:
         mtu=None if tunnel.mtu == "auto" else tunnel.mtu,
         mark=TUNNEL_MARK,
     )
+
+
+def _peer(name: str, peer: Peer) -> Iterable[DesiredPeer]:
+    """The peer; and what it was before its keys were replaced."""
+    before = peer.replaces
+    found = DesiredPeer(
+        name=name,
+        public_key=peer.public_key,
+        allowed_ips=peer.allowed_ips,
+        preshared_key=peer.preshared_key.secret if peer.preshared_key else None,
+        endpoint=str(peer.endpoint) if peer.endpoint else None,
+        keepalive=peer.keepalive or 0,
+        since=_begin(peer.since) if peer.since else None,
+        expires=_begin(peer.expires) + DAY_SECONDS if peer.expires else None,
+        replaces=before.public_key if before else "",
+    )
+    yield found
+    if before:
+        until = _begin(before.until) + DAY_SECONDS
+        yield replace(
+            found,
+            name=f"{name}/old",
+            public_key=before.public_key,
+            preshared_key=before.preshared_key.secret if before.preshared_key else None,
+            expires=min(until, found.expires or until),
+            replaces="",
+            replaced_by=peer.public_key,
+        )
+
+
+def _begin(day: date) -> float:
+    """When the day begins, in seconds since 1970."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
 
 
 def _routes(config: Config) -> Iterable[Route]:

@@ -18,6 +18,7 @@ from appliance.core.services import SERVICES
 from appliance.core.values import (
     NAME,
     AdvertSeconds,
+    Age,
     Day,
     Device,
     HostAddress,
@@ -135,6 +136,12 @@ class Failover(Model):
     )
 
 
+class Replaced(Model):
+    public_key: PublicKey = Field(description="The peer's public key until now.")
+    preshared_key: Secret | None = Field(default=None, description="The preshared key until now.")
+    until: Day = Field(description="The last day (UTC) on which they count, used or not.")
+
+
 class Peer(Model):
     public_key: PublicKey = Field(description="The peer's public key, as `wg pubkey` prints it there.")
     preshared_key: Secret | None = Field(default=None, description="A key that both sides have, besides their own.")
@@ -145,7 +152,9 @@ class Peer(Model):
         default=None, description="Seconds between keepalive packets; 25 holds a NAT's mapping open."
     )
 
-    since: Day | None = Field(default=None, description="When its keys were made.")
+    since: Day | None = Field(default=None, description="When its keys were made; `keys.max_age` counts from here.")
+    expires: Day | None = Field(default=None, description="The last day (UTC) on which it gets in; absent: no end.")
+    replaces: Replaced | None = Field(default=None, description="The keys before, until the new ones are first used.")
 
     @cached_property
     def allowed(self) -> tuple[Prefix, ...]:
@@ -219,6 +228,10 @@ class Trust(Model):
     keys: dict[Name, SigningKey] = Field(description="Who may sign, by name: each an OpenSSH ed25519 public key.")
 
 
+class KeyAges(Model):
+    max_age: Age = Field(description="How old a peer's keys may become; `status` says so in time: 180d.")
+
+
 class Bundles(Model):
     url: HttpsUrl = Field(description="Where the site's signed bundle lies; any web server that gives it out will do.")
     every: Period = Field(default=900.0, description="How often it is looked for: 15m.")
@@ -238,6 +251,7 @@ class Config(Model):
     firewall: Firewall = Field(default=Firewall(), description="What may pass from where to where.")
     trust: Trust | None = Field(default=None, description="Whose signed bundles this site takes; absent: nobody's.")
 
+    keys: KeyAges | None = Field(default=None, description="How old keys may become; absent: as old as they like.")
     bundles: Bundles | None = Field(default=None, description="Where signed bundles are fetched from, by themselves.")
 
     def announces(self, interface: Interface) -> bool:

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from appliance.core import lease_steps, peers
+from appliance.core.in_force import in_force
 from appliance.core.state import (
     ALIAS,
     ALONE,
@@ -93,6 +94,7 @@ def plan(
     `moved` maps peers (TUNNEL.PEER) to the endpoint that they were just found to have moved to, `seen` to the one where
     they were lately: a new engine is told of it. `role` is the box's in its pair.
     """
+    desired = in_force(desired, observed)
     made = _Planner(desired, observed, previous, dict(moved or {}), seen or {}, role)
     made.firewall()
     made.sysctls(quiet=True)

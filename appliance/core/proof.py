@@ -107,8 +107,9 @@ def expected(facts: tuple[Fact, ...], desired: Desired) -> Expected:
     kept: list[Fact] = []
     peers: dict[Fact, tuple[str, DesiredPeer]] = {}
     for fact in facts:
-        # A peer whose key changed is still the same peer by its name; one that was renamed, by its key.
-        found = (by_name.get(fact.name) or by_key.get(fact.public_key)) if fact.kind == PEER else None
+        # One that was renamed, or whose key is being replaced, is still the same peer by its key; one whose key changed
+        # is by its name.
+        found = (by_key.get(fact.public_key) or by_name.get(fact.name)) if fact.kind == PEER else None
         gone = {
             PEER: found is None,
             GATEWAY: fact.name not in uplinks,

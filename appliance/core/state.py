@@ -73,6 +73,14 @@ class DesiredPeer:
     preshared_key: str | None = None
     endpoint: str | None = None
     keepalive: int = 0
+    since: float | None = None
+    """When its keys were made, in seconds since 1970."""
+    expires: float | None = None
+    """From when on it gets in no more."""
+    replaces: str = ""
+    """The public key that this one takes over from (core/in_force.py)."""
+    replaced_by: str = ""
+    """The public key that takes over from this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +291,8 @@ class Desired:
     notes: tuple[str, ...] = ()
     trust: Trust | None = None
     fetch: Fetch | None = None
+    key_days: int = 0
+    """How old a peer's keys may become, in days; 0: as old as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +361,7 @@ class Observed:
     `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests.
     `lookup_outside` is the resolver's user while it looks for the far end of a full tunnel, which it must do outside.
     `resolved` maps a host name to its addresses, the best first.
+    `at_least` is what the time is known to be at least, in seconds since 1970 (supervisor/time_floor.py).
     """
 
     links: dict[str, ObservedLink] = field(default_factory=dict)
@@ -367,6 +378,7 @@ class Observed:
     lookup_outside: int | None = None
     kernel_wireguard: bool = False
     flow_offload: bool = False
+    at_least: float = 0.0
 
 
 def nothing(desired: Desired, files: bool = True) -> Desired:

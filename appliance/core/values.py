@@ -37,6 +37,7 @@ _DEVICE = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.?\Z")
 _HTTPS = re.compile(r"https://[A-Za-z0-9.\-\[\]:]{1,253}/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{1,500}\Z")
 _PERIOD = re.compile(r"([0-9]{1,5})([smh])\Z")
+_AGE = re.compile(r"([0-9]{1,5})d\Z")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _SSH_ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0 "
 """An ed25519 public key on the wire: two strings, each behind its length (RFC 8709, section 4)."""
@@ -326,6 +327,14 @@ def _no_day(text: str) -> date:
     raise bad(f"{shown(text)} is no day; write YEAR-MONTH-DAY, such as 2027-03-31")
 
 
+def _age(value: Any) -> int:
+    """Days."""
+    found = _AGE.match(value) if isinstance(value, str) else None
+    if not found or not 1 <= int(found[1]) <= 3650:
+        raise bad(f"{shown(value)} is no time from 1d to 3650d; write days, such as 180d")
+    return int(found[1])
+
+
 def one_or_more(value: Any) -> Any:
     """`address: X` and `address: [X, Y]` are both well understood by people; the model holds lists."""
     if isinstance(value, list):
@@ -381,6 +390,7 @@ SigningKey = Annotated[
 ]
 HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema("an https:// address", pattern="^https://")]
 Day = Annotated[date, BeforeValidator(_day), _AS_TEXT, _schema("a day, UTC", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Age = Annotated[int, BeforeValidator(_age), _schema("days", pattern="^[0-9]+d$")]
 Period = Annotated[float, BeforeValidator(_period), _schema("seconds, minutes or hours", pattern="^[0-9]+[smh]$")]
 PeerEndpoint = Annotated[Endpoint, BeforeValidator(_endpoint), _AS_TEXT, _schema("HOST:PORT")]
 PortRange = Annotated[Ports, BeforeValidator(_ports), _AS_TEXT, _schema("tcp/PORT or udp/FIRST-LAST")]

@@ -71,9 +71,11 @@ class Machine:
                     return public
         return "unknown"
 
-    def observe(self, resolved: Mapping[str, tuple[str, ...]] | None = None, outside: bool = False) -> Observed:
+    def observe(
+        self, resolved: Mapping[str, tuple[str, ...]] | None = None, outside: bool = False, at_least: float = 0.0
+    ) -> Observed:
         """Everything that the machine says at this moment. `resolved` is what the names are known to say, `outside`
-        that one must be looked up outside of a full tunnel."""
+        that one must be looked up outside of a full tunnel, `at_least` what the time is known to be at least."""
         links = self.netlink.links()
         routes, defaults = self.netlink.routes()
         return Observed(
@@ -91,6 +93,7 @@ class Machine:
             lookup_outside=_resolver() if outside else None,
             kernel_wireguard=self.kernel_wireguard,
             flow_offload=self.flow_offload,
+            at_least=at_least,
         )
 
     def devices(self, links: Mapping[str, ObservedLink]) -> dict[str, ObservedDevice]:

@@ -126,8 +126,10 @@ class TakeoverShell:
         changes = []
         for peer in present:
             key = self.machine.keys.preshared_key(peer.preshared_key) if peer.preshared_key else None
-            endpoint = state.peers[peer.public_key].endpoint
-            change = PeerChange(peer.name, peer.public_key, True, peer.allowed_ips, True, None, endpoint, seconds)
+            now = state.peers[peer.public_key]
+            # Its addresses as the engine has them: while keys are being replaced they are not those of the file.
+            ips = tuple(sorted(now.allowed_ips))
+            change = PeerChange(peer.name, peer.public_key, True, ips, True, None, now.endpoint, seconds)
             changes.append(KeyedChange(change, key))
         engine.set_peers(tunnel.device, [], [peer.public_key for peer in present])
         engine.set_peers(tunnel.device, changes, [])

@@ -40,13 +40,14 @@ class Look:
 
 @dataclass(slots=True)
 class Keeper:
-    """`resolved` gives what the endpoint names say, `outside` whether one is to be asked for outside of a full tunnel;
-    `desired` is what the box should be, None before the first file.
+    """`resolved` gives what the endpoint names say, `outside` whether one is to be asked for outside of a full tunnel,
+    `at_least` what the time is known to be at least; `desired` is what the box should be, None before the first file.
     """
 
     machine: Machine
     resolved: Callable[[], dict[str, tuple[str, ...]]]
     outside: Callable[[], bool]
+    at_least: Callable[[], float]
     desired: Desired | None = None
     failures: tuple[str, ...] = ()
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,7 +62,7 @@ class Keeper:
     """Called with what every repair begins with; it may change the role."""
 
     def observe(self) -> Observed:
-        return self.machine.observe(self.resolved(), self.outside())
+        return self.machine.observe(self.resolved(), self.outside(), self.at_least())
 
     def note_change(self) -> None:
         """The kernel told of a change."""

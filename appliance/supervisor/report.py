@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from appliance.core.in_force import DAY_SECONDS, expired, notices
 from appliance.core.plan import Plan, running_engine
 from appliance.core.state import Desired, DesiredLink, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, Uplink
 
@@ -27,6 +28,7 @@ def report(
         "firewall": {"stands": bool(observed.ruleset), "counters": counters},
         "capabilities": {"kernel_wireguard": observed.kernel_wireguard, "flow_offload": observed.flow_offload},
         "pending": [str(step) for step in todo.steps] if todo else [],
+        "notices": list(notices(desired, observed)) if desired else [],
         "warnings": [*(todo.warnings if todo else ()), *failures],
         "interfaces": [],
         "uplinks": [],
@@ -80,20 +82,24 @@ def _tunnel(tunnel: DesiredTunnel, observed: Observed) -> dict[str, Any]:
         "listen_port": state.listen_port if state else None,
         "mtu": link.mtu if link else None,
         "addresses": sorted(link.addresses) if link else [],
-        "peers": [_peer(peer, state) for peer in tunnel.peers],
+        "peers": [found for peer in tunnel.peers if (found := _peer(peer, state, observed.at_least))],
     }
 
 
-def _peer(peer: DesiredPeer, device: ObservedDevice | None) -> dict[str, Any]:
+def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float) -> dict[str, Any] | None:
+    """None for old keys that are used no more."""
     state = device.peers.get(peer.public_key) if device else None
     age = time.time() - state.last_handshake if state and state.last_handshake else None
     alive = age is not None and age < UP_SECONDS
     both_ways = bool(state and state.received and state.sent)
+    if state is None and peer.replaced_by:
+        return None
+    away = "expired" if expired(peer, at_least) else "absent"
     return {
         "name": peer.name,
         "public_key": peer.public_key,
         # "up" says that data went both ways; a session alone does not.
-        "state": "absent" if state is None else "up" if alive and both_ways else "idle" if age else "never seen",
+        "state": away if state is None else "up" if alive and both_ways else "idle" if age else "never seen",
         "endpoint": state.endpoint if state else None,
         "endpoint_wanted": peer.endpoint,
         "handshake_age_seconds": round(age, 1) if age is not None else None,
@@ -102,4 +108,11 @@ def _peer(peer: DesiredPeer, device: ObservedDevice | None) -> dict[str, Any]:
         "allowed_ips": sorted(state.allowed_ips) if state else [],
         "keepalive_seconds": state.keepalive if state else 0,
         "preshared_key": bool(state and state.preshared_key),
+        "keys_since": _day(peer.since),
+        # The last day on which it gets in.
+        "expires": _day(peer.expires - DAY_SECONDS if peer.expires else None),
     }
+
+
+def _day(seconds: float | None) -> str | None:
+    return None if seconds is None else time.strftime("%Y-%m-%d", time.gmtime(seconds))

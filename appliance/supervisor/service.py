@@ -18,11 +18,12 @@ from appliance.adapters import memory
 from appliance.adapters.errors import Refused
 from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
+from appliance.core.in_force import overdue, replacing
 from appliance.core.pair.link import enrolled, with_pair_link
 from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.plan import Plan, plan, shown
 from appliance.core.problems import ConfigurationError
-from appliance.core.state import ALONE, Desired, Role
+from appliance.core.state import ALONE, Desired, ObservedDevice, Role
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.supervisor.bundles import ORIGIN, BundleRefused, Bundles
@@ -35,7 +36,7 @@ from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
-from appliance.supervisor.time_floor import LoneClock
+from appliance.supervisor.time_floor import LoneClock, known_time
 from appliance.supervisor.trials import Trials
 from appliance.supervisor.whereabouts import Whereabouts
 
@@ -47,6 +48,8 @@ NOT_PAIRED = (
 )
 PAIR_AGAIN_SECONDS = 2.0
 WITHIN_SECONDS = 90.0
+REPLACING_SECONDS = 0.5
+"""A new key has its addresses so long after its first handshake, at most; nobody is told of a handshake."""
 COALESCE_SECONDS = 0.01
 """Events come in bursts; one look after the burst sees all of it."""
 
@@ -57,7 +60,12 @@ class Supervisor:
         self.machine = Machine(paths)
         self.compiler = Compiler()
         self.endpoints = Endpoints(paths, self._moved)
-        self.keeper = Keeper(self.machine, lambda: self.endpoints.resolved, lambda: self.endpoints.outside)
+        self.keeper = Keeper(
+            self.machine,
+            lambda: self.endpoints.resolved,
+            lambda: self.endpoints.outside,
+            lambda: known_time(paths),
+        )
         self.wake = asyncio.Event()
         self.stop = asyncio.Event()
         self.loaded = asyncio.Event()
@@ -149,22 +157,35 @@ class Supervisor:
         microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
         # A quarter of it: a peer that moved is noticed within a beat and ten seconds, and is followed in under 20.
         seconds = microseconds / 4e6 if microseconds else 5.0
+        waiting = False
         while True:
             # Between two beats only while a peer with a name is sent to, or is not answering.
             due = self.endpoints.due()
-            await asyncio.sleep(seconds if due is None else min(seconds, due + 0.5))
+            pause = seconds if due is None else min(seconds, due + 0.5)
+            await asyncio.sleep(min(pause, REPLACING_SECONDS) if waiting else pause)
             daemon.notify("WATCHDOG=1")
             if not self.pair:
                 self.clock.keep()
             try:
                 devices = self.machine.devices(self.machine.netlink.links())
                 self.keeper.remember(devices)
+                waiting = self._peers_in_force(devices)
                 seen = self.pair.whereabouts() if self.pair else self.keeper.seen
                 self.whereabouts.keep(seen, self._peers())
                 if self.endpoints.watching:
                     self.endpoints.tick(devices)
             except (Refused, OSError) as error:
                 log.warning("%s", error)
+
+    def _peers_in_force(self, devices: dict[str, ObservedDevice]) -> bool:
+        """Has the peers looked after that have expired or took a new key; whether more of these is waited for."""
+        desired = self.keeper.desired
+        if desired is None:
+            return False
+        at_least = known_time(self.paths)
+        if overdue(desired, devices, at_least):
+            self.wake.set()
+        return replacing(desired, devices, at_least)
 
     # -- the configuration --------------------------------------------------------------------------------------------
 

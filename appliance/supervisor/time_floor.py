@@ -28,6 +28,13 @@ def stored_floor(paths: Paths) -> float:
         return 0.0
 
 
+def known_time(paths: Paths) -> float:
+    """What the time is at least, in seconds since 1970: the clock's where something keeps it right, otherwise that of
+    the last handshakes that were written down (the floor on disk is written ahead of time)."""
+    found = clock.read()
+    return found.wall if found.trusted else max(0.0, stored_floor(paths) - Timers().floor_ahead)
+
+
 def write_floor(paths: Paths, wall: float) -> None:
     """Raises Refused."""
     seconds = b"%.0f" % wall

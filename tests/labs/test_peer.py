@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.lab import Box, Lab, wait_for, wg_quick_peer
+from tests.lab import Box, Lab, Probe, wait_for, wg_quick_peer
 from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office
 
 
 @pytest.fixture(scope="module")
 def office(shared_lab: Lab) -> Office:
-    made = Office(shared_lab).build().go_online()
-    assert made.laptop_tunnel
-    made.laptop_tunnel.wait_handshake()
-    made.laptop_tunnel.down()
+    made = Office(shared_lab).build()
+    for box in (made.geneva, made.zurich):
+        made.apply(box)
     return made
 
 
@@ -71,6 +70,46 @@ def test_add_gives_a_file_that_connects_and_remove_cuts(office: Office) -> None:
     wait_for(lambda: not laptop.pings(OFFICE_HOST), 5, "bob is cut off")
     assert listed(box, "office.bob") == {}
     tunnel.down()
+
+
+def test_rotate_cuts_nobody_off(office: Office) -> None:
+    """The old file works until the new one is first used; switching costs a moment; then the old one is void."""
+    box, laptop = office.zurich, office.laptop
+    peer(box, "add", "carla", "--allow", "lan", "--conf", "/data/carla.conf")
+    old = (box.data / "carla.conf").read_text()
+    tunnel = wg_quick_peer(laptop, old, "carla")
+    laptop.ping(OFFICE_HOST, timeout=10)
+    with Probe(laptop, office.host, OFFICE_HOST, 0.01) as probe:
+        probe.flowing(packets=50)
+        done = peer(box, "rotate", "carla", "--conf", "/data/carla-new.conf", "--confirm", "auto")
+        probe.flowing(packets=100)
+    assert "applied and confirmed" in done.stdout, done.stdout
+    assert probe.report.lost == (), str(probe.report)
+    assert listed(box, "office.carla")["state"] == "never seen"
+    assert listed(box, "office.carla/old")["state"] == "up"
+    said = peer(box, "rotate", "carla", "--finish", check=False)
+    assert said.returncode == 1 and "has not used its new keys yet" in said.stderr
+
+    new = (box.data / "carla-new.conf").read_text()
+    laptop.put("/etc/wireguard/new.conf", new, 0o600)
+    with Probe(laptop, office.host, OFFICE_HOST, 0.01) as probe:
+        probe.flowing(packets=50)
+        laptop.sh("wg-quick strip new >/run/new && wg syncconf carla /run/new")
+        probe.flowing(packets=100)
+        wait_for(lambda: listed(box, "office.carla/old") == {}, 5, "the old keys are gone")
+        probe.flowing(packets=100)
+    assert probe.report.longest_gap_ms < 2000, str(probe.report)
+    laptop.log.line(f"the switch to the new keys: {probe.report}")
+    assert listed(box, "office.carla")["state"] == "up"
+
+    peer(box, "rotate", "carla", "--finish")
+    laptop.ping(OFFICE_HOST)
+    assert "replaces" not in box.run("cat", "/data/appliance/appliance.yaml").stdout
+    laptop.sh("wg-quick strip carla >/run/old && wg syncconf carla /run/old")
+    assert not any(laptop.pings(OFFICE_HOST) for _ in range(3)), "the old file is worth nothing"
+    tunnel.down()
+    secrets = [line.partition(" = ")[2] for line in (old + new).splitlines() if line.startswith(("Priv", "Pre"))]
+    assert len(secrets) == 4 and not any(each in box.journal() for each in secrets)
 
 
 def test_what_does_not_run_leaves_nothing(office: Office) -> None:

@@ -24,9 +24,8 @@ LOW_ORDER = frozenset(
 
 def lint(site: Site) -> Iterator[Problem]:
     seen: dict[int, tuple[str, str]] = {}
-    for tunnel_name, _, peer_name, peer in site.peers():
-        path: Path = ("tunnels", tunnel_name, "peers", peer_name, "public_key")
-        number = int.from_bytes(base64.b64decode(peer.public_key), "little")
+    for tunnel_name, peer_name, path, key in _keys(site):
+        number = int.from_bytes(base64.b64decode(key), "little")
         # X25519 ignores the top bit and reduces the rest (RFC 7748, section 5): several texts are one key.
         point = (number & (2**255 - 1)) % FIELD
         if point in LOW_ORDER:
@@ -36,11 +35,21 @@ def lint(site: Site) -> Iterator[Problem]:
         if point != number:
             message = "this key is not in the form that a handshake carries, so the peer would never be recognised"
             yield Problem(path, f"{message}; write the key that `wg pubkey` prints at the peer")
-        first = seen.setdefault(point, (tunnel_name, peer_name))
-        if first == (tunnel_name, peer_name):
+        if point not in seen:
+            seen[point] = (tunnel_name, peer_name)
             continue
+        first = seen[point]
         if first[0] == tunnel_name:
             message = f"{tunnel_name}.{first[1]} has this key too, and the kernel would make one peer of the two"
         else:
             message = f"{first[0]}.{first[1]} has this key too, in another tunnel"
         yield Problem(path, f"{message}; write each peer's own key")
+
+
+def _keys(site: Site) -> Iterator[tuple[str, str, Path, str]]:
+    """Tunnel, peer, place and text of every public key, those that are being replaced included."""
+    for tunnel_name, _, peer_name, peer in site.peers():
+        path: Path = ("tunnels", tunnel_name, "peers", peer_name)
+        yield tunnel_name, peer_name, (*path, "public_key"), peer.public_key
+        if peer.replaces:
+            yield tunnel_name, peer_name, (*path, "replaces", "public_key"), peer.replaces.public_key

@@ -9,7 +9,7 @@ from typing import Any
 from appliance.core.check import check
 from appliance.core.peering.choose import mentions, peer_of
 from appliance.core.problems import Path
-from appliance.core.splice import Flow, append, delete, insert
+from appliance.core.splice import Flow, append, delete, insert, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class NewPeer:
     networks: Sequence[str] = ()
     endpoint: str | None = None
     since: str | None = None
+    expires: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,36 @@ def add(content: bytes, tunnel: str, peer: NewPeer, rules: Sequence[NewRule] = (
         value["networks"] = list(peer.networks)
     if peer.since:
         value["since"] = peer.since
+    if peer.expires:
+        value["expires"] = peer.expires
     content = insert(content, ("tunnels", tunnel, "peers"), peer.name, value)
     for rule in rules:
         content = append(content, ("firewall", "allow"), Flow({"from": rule.from_, "to": rule.to}))
     return content
+
+
+def rotate(
+    content: bytes, tunnel: str, name: str, public_key: str, secret: str, since: str, until: str | None
+) -> bytes:
+    """The file with other keys for the peer; those before count until then, or (None) no more. Raises splice.Unable."""
+    path: Path = ("tunnels", tunnel, "peers", name)
+    _, peer = peer_of(check(content)[0], name, tunnel)
+    before = Flow(public_key=peer.public_key)
+    if peer.preshared_key:
+        before["preshared_key"] = Flow(secret=peer.preshared_key.secret)
+        content = replace(content, (*path, "preshared_key", "secret"), secret)
+    else:
+        content = insert(content, path, "preshared_key", Flow(secret=secret))
+    content = replace(content, (*path, "public_key"), public_key)
+    content = replace(content, (*path, "since"), since) if peer.since else insert(content, path, "since", since)
+    if peer.replaces:
+        content = delete(content, (*path, "replaces"))
+    return insert(content, path, "replaces", Flow(before, until=until)) if until else content
+
+
+def finish(content: bytes, tunnel: str, name: str) -> bytes:
+    """The file without the keys that were replaced. Raises splice.Unable."""
+    return delete(content, ("tunnels", tunnel, "peers", name, "replaces"))
 
 
 def remove(content: bytes, tunnel: str, name: str) -> tuple[bytes, list[str]]:

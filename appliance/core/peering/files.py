@@ -32,7 +32,7 @@ class FarEnd:
     """What lies behind it, where it is a site."""
 
 
-def replaced(end: FarEnd, private_key: str | None, preshared_key: str | None) -> FarEnd:
+def keyed(end: FarEnd, private_key: str | None, preshared_key: str | None) -> FarEnd:
     """The same with its keys."""
     return replace(end, private_key=private_key, preshared_key=preshared_key)
 

@@ -15,6 +15,7 @@ STATUS: dict[str, Any] = {
     "firewall": {"stands": True},
     "forwarding": True,
     "warnings": ["[fd00::1]:51820 is taken", "see [/tmp]"],
+    "notices": [],
     "pending": [],
     "interfaces": [],
     "uplinks": [],

@@ -11,6 +11,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from unittest import mock
 
@@ -28,11 +29,21 @@ def carried_out(folder: Path, desk: Path) -> tuple[str, str]:
     file = desk / "appliance.yaml"
     file.write_bytes((folder / "before.yaml").read_bytes())
     words = (folder / "command").read_text().split()
-    if words[0] != "remove":
+    if words[0] != "remove" and "--finish" not in words:
         words += ["--box-key", key(0)]
     said = io.StringIO()
     with _laptop(desk), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = main(["peer", "--root", str(desk), *words, "--file", "appliance.yaml", "--no-apply"])
+        code = main(
+            [
+                "peer",
+                "--root",
+                str(desk),
+                *words,
+                "--file",
+                "appliance.yaml",
+                *(["--no-apply"] if words[0] != "show" else []),
+            ]
+        )
     return file.read_text(), f"{said.getvalue()}exit {code}\n"
 
 
@@ -42,8 +53,8 @@ def _laptop(desk: Path) -> Iterator[None]:
     before = Path.cwd()
     made = {"new_pair": KeyPair("PRIVATE", key(1)), "new_preshared_key": "PRESHARED"}
     with contextlib.ExitStack() as stack:
-        for name, value in made.items():
-            stack.enter_context(mock.patch(f"appliance.cli.peer_add.{name}", return_value=value))
+        for (name, value), verb in product(made.items(), ("add", "rotate")):
+            stack.enter_context(mock.patch(f"appliance.cli.peer_{verb}.{name}", return_value=value))
         stack.enter_context(mock.patch("time.time", return_value=NOW))
         os.chdir(desk)
         stack.callback(os.chdir, before)
