@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from appliance.cli.failure import Failure
 from appliance.cli.peer_change import carry_out, read_sound
 from appliance.cli.peer_hand_out import HandOut, Who, check_values, day, endpoint_for, far_end, secret_name
-from appliance.core.model import AllowRule, Config
+from appliance.core.model import BOX, AllowRule, Config
 from appliance.core.peering import choose, edit, files
 from appliance.core.splice import Unable
 from appliance.shell.peering import new_pair, new_preshared_key
@@ -33,7 +33,9 @@ def add(options: argparse.Namespace) -> int:
         raise Failure(str(error)) from None
     zone = f"{tunnel}.{options.name}"
     rules = [edit.NewRule(zone, to) for to in options.allow]
-    rules += [edit.NewRule(to, zone) for to in options.allow if options.site]
+    # What lies behind a branch may be called; not by the internet.
+    outside = {BOX, *choose.uplink_names(config)}
+    rules += [edit.NewRule(to, zone) for to in options.allow if options.site and to not in outside]
     keys = None if options.public_key else new_pair()
     secret, psk = secret_name(options, options.name, file.content), new_preshared_key()
     peer = edit.NewPeer(

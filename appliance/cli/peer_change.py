@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from appliance.cli.apply import show_trial, trial_request
 from appliance.cli.client import Refusal, ask, file_request, print_plan, read_file, stop_on_problems
 from appliance.cli.failure import Failure
 from appliance.core.check import check
+from appliance.core.generations import CONFIRMED
 from appliance.core.model import Config
 from appliance.core.problems import ConfigurationError
 from appliance.shell.paths import Paths
@@ -30,12 +32,14 @@ class File:
 
 def read_sound(options: argparse.Namespace) -> File:
     """The file to be changed; one that has problems is not touched."""
+    if not options.no_apply and os.geteuid():
+        raise Failure("only root may do this; put sudo before it, or only edit the file: --no-apply")
     name, content = read_file(options)
     path = Path(name)
     if name == "-":
         raise Failure("--file -: a file is changed in its place; name it")
     found = File(path, content, sound(name, content))
-    if options.file is None and not options.no_apply:
+    if not options.no_apply:
         _current(options, found)
     return found
 
@@ -58,11 +62,10 @@ def _current(options: argparse.Namespace, file: File) -> None:
     if status["configuration"] in (None, digest):
         return
     history = ask(options, {"verb": "history"})["history"]
-    if any(each["digest"] == digest for each in history):
-        number = status["generation"]
+    if any((each["digest"], each["outcome"]) == (digest, CONFIRMED) for each in history):
         raise Failure(
-            f"{file.path} is older than what runs here; take that first: appliance history {number} > new.yaml, "
-            f"look at it, and move it to {file.path}"
+            f"{file.path} is older than what runs here; take that one (`appliance history {status['generation']}` "
+            "prints it), or apply this one first"
         )
     print(f"note: {file.path} has changes that do not run yet; they become part of this one")
 

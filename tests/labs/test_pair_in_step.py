@@ -88,6 +88,26 @@ def test_applied_on_one_it_runs_on_both(duo: Duo, where: str) -> None:
     assert inward.report.lost == () and outward.report.lost == ()
 
 
+def test_a_colleague_is_known_to_both(duo: Duo) -> None:
+    """The preshared key travels with the trial; and the other box's older file cannot take the colleague away again."""
+    before, file, key = generation(duo.alpha), text(duo), "/data/appliance/secrets/psk-bob"
+    for box in (duo.alpha, duo.bravo):
+        box.put("/data/appliance/appliance.yaml", file, 0o600)
+    said = duo.alpha.run("appliance", "peer", "add", "bob", "--allow", "lan", "--conf", "/data/bob.conf").stdout
+    assert "on trial, on both boxes" in said
+    duo.alpha.run("appliance", "confirm")
+    wait_for(lambda: in_step(duo), 20, "both know bob")
+    assert generation(duo.bravo) == before + 1
+    assert duo.bravo.run("cat", key).stdout == duo.alpha.run("cat", key).stdout
+    assert duo.bravo.run("stat", "-c", "%a", key).stdout == "600\n"
+    names = [peer["name"] for tunnel in status(duo.bravo)["tunnels"] for peer in tunnel["peers"]]
+    assert "office.bob" in names
+    older = duo.bravo.run("appliance", "peer", "add", "carla", "--conf", "/data/carla.conf", check=False)
+    assert older.returncode == 1 and "is older than what runs here" in older.stderr
+    duo.alpha.run("appliance", "peer", "remove", "bob", "--yes")
+    duo.alpha.run("appliance", "confirm")
+
+
 def test_a_bundle_is_for_both_and_no_box_forgets_its_serial(duo: Duo, tmp_path: Path) -> None:
     """Taken by the backup, tried on both; the master then refuses an older one that it never saw itself."""
     signers = Signers(tmp_path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,27 @@ def test_rotate_cuts_nobody_off(office: Office) -> None:
     tunnel.down()
     secrets = [line.partition(" = ")[2] for line in (old + new).splitlines() if line.startswith(("Priv", "Pre"))]
     assert len(secrets) == 4 and not any(each in box.journal() for each in secrets)
+
+
+def test_the_code_on_a_terminal_is_the_file(office: Office, tmp_path: Path) -> None:
+    """The half blocks as a camera sees them, on a serial line or over ssh."""
+    box = office.zurich
+    said = peer(box, "add", "dora", "--allow", "lan").stdout
+    rows = [line.removeprefix("\x1b[30;107m").removesuffix("\x1b[0m") for line in said.splitlines() if "\x1b[" in line]
+    dark = {" ": (0, 0), "▀": (1, 0), "▄": (0, 1), "█": (1, 1)}
+    lines = [[dark[each][half] for each in row] for row in rows for half in (0, 1)]
+    size = 4
+    pixels = "\n".join(
+        " ".join(str(1 - each) for each in line for _ in range(size)) for line in lines for _ in range(size)
+    )
+    picture = tmp_path / "terminal.pgm"
+    picture.write_text(f"P2\n{len(lines[0]) * size} {len(lines) * size}\n1\n{pixels}\n")
+    text = subprocess.run(["zbarimg", "-q", "--raw", str(picture)], capture_output=True, text=True, check=True).stdout
+    assert "Endpoint = 203.0.113.2:51820" in text and "PrivateKey = " in text
+    tunnel = wg_quick_peer(office.laptop, text, "dora")
+    office.laptop.ping(OFFICE_HOST, timeout=10)
+    tunnel.down()
+    peer(box, "remove", "dora", "--yes")
 
 
 def test_what_does_not_run_leaves_nothing(office: Office) -> None:
