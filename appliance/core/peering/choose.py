@@ -151,7 +151,7 @@ def _zone(config: Config, zone: str, without: str | None) -> list[Network]:
         peers = config.tunnels[name].peers
         wanted = [each for key, each in peers.items() if key == only or not (only or key == without)]
         own = [] if only else [each.network for each in config.tunnels[name].addresses]
-        return [*own, *(network for peer in wanted for network in peer.allowed_ips)]
+        return [*own, *(ip_network(text) for peer in wanted for text in peer.allowed_ips)]
     found = []
     for box in config.boxes.values():
         for each in box.interfaces[name].address if name in box.interfaces else ():
