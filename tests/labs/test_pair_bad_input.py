@@ -121,7 +121,11 @@ def test_adverts_that_the_line_loses(duo: Duo) -> None:
     """Most adverts are lost on the way to bravo, which is elected now and then although alpha is there."""
     prefer_alpha(duo)
     with filtered(duo.bravo, "ip protocol 112 numgen random mod 100 < 75 drop"):
-        says(duo.bravo, "the network between them loses or delays too many adverts for failover.advert_seconds", 60)
+        says(
+            duo.bravo,
+            "the network between them loses or delays too many adverts; write a longer failover.advert_seconds",
+            60,
+        )
     prefer_alpha(duo)
     serves(duo)
 

@@ -5,7 +5,7 @@ The drawing stands in tests/labs/pair.py; here every network has an IPv6 prefix 
     laptop, branch ══ tunnel ══ box ── host      10.20.0.0/24 and fd20::/64
     host ── box ── internet                      masqueraded for IPv4, routed for IPv6
 
-PAIR_SWITCHOVERS (2) is how often the role leaves alpha, half of the times by a power cut, and comes back.
+LAB_SWITCHOVERS (2) is how often the role leaves alpha, half of the times by a power cut, and comes back.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from contextlib import ExitStack
 from tests.lab import Connections, Lab, Probe, wait_for
 from tests.labs.pair import HOST, LAPTOP, PEER, YAML, Duo, hand_over, pair, prefer_alpha
 
-SWITCHOVERS = int(os.environ.get("PAIR_SWITCHOVERS", "2"))
-LONGEST_MS = 2000
+SWITCHOVERS = int(os.environ.get("LAB_SWITCHOVERS", "2"))
+LONGEST_MS = float(os.environ.get("LAB_LONGEST_MS", "2000"))
 """No probe may wait for so long; what is usual is printed."""
 
 HOST6, LAPTOP6, BRANCH6 = "2001:db8:10::20", "fd20::10", "fd20::2"

@@ -72,7 +72,8 @@ class Box:
         self.restart_after = timers.restart
         self.alive_at: float | None = None
         self.vain: list[float] = []
-        """When this box was elected for a moment only, although the partner was there."""
+        """When this box was elected although the partner was there, and elected too."""
+        self.elected_at: float | None = None
         self.stranger_until: float | None = None
 
         # Readiness.

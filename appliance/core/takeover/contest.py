@@ -18,9 +18,10 @@ def heard(box: Box, hello: Hello) -> None:
     if hello.box == box.name:
         box.note("name", f"the other box calls itself {box.name} too; give the boxes different names")
         return
-    returned = not box.partner.alive
+    returned, silence = not box.partner.alive, box.now - box.partner.heard_at
     if not box.partner.take(hello, box.now):
         return
+    _late_adverts(box, hello, silence)
     box.note("partner", "")
     box.note("schema", "")
     _clock(box, hello)
@@ -50,6 +51,30 @@ def foreign(box: Box, schema: int) -> None:
         "schema",
         f"the boxes cannot understand each other (this one speaks version {SCHEMA}, the other {schema}); this box "
         f"serves alone until {older} has the newer release",
+    )
+
+
+def _late_adverts(box: Box, hello: Hello, silence: float) -> None:
+    """VRRP elected this box, and the other one, which was there all the time, is still elected: it says `yielding`."""
+    timers = box.timers
+    if box.elected_at is None or box.muted or hello.role != YIELDING:
+        return
+    if silence <= timers.hello + timers.stall and box.now - box.elected_at <= timers.vain:
+        box.vain = [*(at for at in box.vain if box.now - at <= timers.flap_within), box.now]
+        late_adverts_due(box)
+    box.elected_at = None
+
+
+def late_adverts_due(box: Box) -> None:
+    timers, times = box.timers, len(box.vain)
+    if box.vain and box.now - box.vain[-1] > timers.flap_within:
+        box.vain = []
+    box.note(
+        "late adverts",
+        f"VRRP elected this box {times} times in {timers.flap_within / 60:.0f} minutes although the other one was "
+        "there: the network between them loses or delays too many adverts; write a longer failover.advert_seconds"
+        if len(box.vain) >= timers.vains
+        else "",
     )
 
 

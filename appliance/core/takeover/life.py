@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.core.takeover import redial, role
+from appliance.core.takeover import contest, redial, role
 from appliance.core.takeover.actions import (
     DropVirtualAddresses,
     HoldForward,
@@ -14,8 +14,7 @@ from appliance.core.takeover.actions import (
     StopKeepalived,
 )
 from appliance.core.takeover.box import Box
-from appliance.core.takeover.events import BACKUP, MASTER, STOP, Started
-from appliance.core.takeover.hello import ACTIVE, YIELDING
+from appliance.core.takeover.events import MASTER, STOP, Started
 
 
 def started(box: Box, event: Started) -> None:
@@ -92,8 +91,6 @@ def _demoted(box: Box, state: str, before: str) -> None:
     was = not box.muted
     given = box.handover_until is not None and was
     box.yielding_at = box.orphan_until = None
-    if was and not given and state == BACKUP:
-        _elected_in_vain(box)
     role.mute(box, "the role was handed over" if given else f"VRRP: {state}")
     if given:
         box.given_away = True
@@ -101,26 +98,6 @@ def _demoted(box: Box, state: str, before: str) -> None:
         box.handover_until = None
     elif not was and state != before:
         box.became(f"VRRP: {state}")
-
-
-def _elected_in_vain(box: Box) -> None:
-    """The other box never stopped being master, and its adverts are heard again: they had been late."""
-    partner, timers = box.partner, box.timers
-    there = partner.alive and partner.hello is not None and partner.hello.role in (ACTIVE, YIELDING)
-    if not there or box.master_at is None or box.now - box.master_at > timers.vain:
-        return
-    box.vain = [*(at for at in box.vain if box.now - at <= timers.flap_within), box.now]
-    _note_vain(box)
-
-
-def _note_vain(box: Box) -> None:
-    times, timers = len(box.vain), box.timers
-    late = (
-        f"VRRP elected this box {times} times in {timers.flap_within / 60:.0f} minutes although the other one was "
-        "there: the network between them loses or delays too many adverts for failover.advert_seconds; write a longer "
-        "one"
-    )
-    box.note("late adverts", late if times >= timers.vains else "")
 
 
 def stranger(box: Box, network: str, source: str, router_id: int) -> None:
@@ -172,9 +149,7 @@ def due(box: Box) -> None:
     if box.stranger_until is not None and now >= box.stranger_until:
         box.stranger_until = None
         box.note("router id", "")
-    if box.vain and now - box.vain[-1] > box.timers.flap_within:
-        box.vain = []
-        _note_vain(box)
+    contest.late_adverts_due(box)
     _park_due(box)
     if box.handover_until is not None and now >= box.handover_until:
         box.handover_until = None

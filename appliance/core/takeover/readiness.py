@@ -24,9 +24,12 @@ def shown(box: Box) -> tuple[str, ...]:
 
 
 def _given(box: Box) -> bool:
-    """Whoever gave the role away does not want it, as long as the other box can do it justice."""
+    """Whoever gave the role away does not want it, as long as the other box can do it justice.
+
+    As master it then waits until the other one is ready: of two that are not, VRRP would take either.
+    """
     partner = box.partner
-    return box.given_away and not (partner.active and partner.hello is not None and not partner.hello.ready)
+    return box.given_away and not (partner.alive and partner.hello is not None and not partner.hello.ready)
 
 
 def reasons(box: Box) -> Iterator[str]:

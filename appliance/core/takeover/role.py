@@ -37,6 +37,9 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.epoch = box.held = max(box.epoch, box.partner.epoch) + 1
     box.table.restamp(box.epoch, box.peers)
     box.muted = False
+    # A partner that was heard just now: its adverts should have been, too.
+    heard = box.now - box.partner.heard_at <= box.timers.hello + box.timers.stall
+    box.elected_at = box.now if heard and not again else None
     box.yielding_at = box.orphan_until = None
     box.master_at, box.began = box.now, box.floor.wall(box.now)
     box.became(why)

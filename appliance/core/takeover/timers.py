@@ -53,7 +53,7 @@ class Timers:
     probe_calm: float = 5.0
     handover: float = 5.0
     vain: float = 2.0
-    """A box that VRRP makes master and backup again so soon was elected because adverts were late."""
+    """So soon after an election the other box says that it is elected, too: its adverts came late."""
     vains: int = 3
     """After so many within `flap_within`, status says so."""
     stranger: float = 60.0

@@ -122,6 +122,20 @@ def test_who_gave_the_role_away_takes_it_when_the_uplink_of_the_other_one_is_dea
     assert world.master() is world.beta
 
 
+def test_a_master_that_gave_the_role_away_before_holds_it_until_the_other_one_is_ready() -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.tell(e.HandoverAsked(bench.now))
+    bench.vrrp("BACKUP")
+    bench.hear("master", 2, ready=False)
+    assert bench.machine.box.given_away
+    bench.vrrp("MASTER")
+    bench.hear("backup", 3, ready=False)
+    assert bench.machine.report().ready
+    assert only(a.SetReady, bench.hear("backup", 3, ready=True)) == [a.SetReady(False)]
+
+
 def test_in_a_pair_the_role_goes_to_the_living_uplink_and_returns_with_it() -> None:
     world = settled()
     watch = Watch(world)
