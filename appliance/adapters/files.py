@@ -13,6 +13,7 @@ RUNTIME_GLOBS = (
     ("run/systemd/network", "50-appliance-*"),
     ("run/systemd/resolved.conf.d", "50-appliance.conf"),
     ("run/appliance", "*.conf"),
+    ("run/appliance-ssh", "authorized_keys"),
 )
 
 

@@ -12,6 +12,7 @@ SECONDS = 15.0
 VRRP_UNIT = "appliance-vrrp.service"
 CONNTRACKD_UNIT = "appliance-conntrackd.service"
 TRIAL_UNIT = "appliance-trial"
+SSH_UNIT = "appliance-ssh.service"
 FETCH_UNIT = "appliance-bundle-fetch.service"
 
 

@@ -13,6 +13,7 @@ from appliance.core.firewall import render_both, uplink_marks
 from appliance.core.firewall.zones import Site
 from appliance.core.grants import doors, granted
 from appliance.core.in_force import DAY_SECONDS
+from appliance.core.login import login_keys_file
 from appliance.core.model import Box, Config, Peer
 from appliance.core.networkd import network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
@@ -24,6 +25,7 @@ from appliance.core.prefixes import Prefix, collapsed, prefix, prefix_text
 from appliance.core.problems import ConfigurationError, Problem
 from appliance.core.state import (
     DEFAULTS,
+    LOGIN_KEYS_FILE,
     MAIN_TABLE,
     RESOLVED_FILE,
     TUNNEL_MARK,
@@ -94,6 +96,8 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
     files = network_files(config, name)
     files[RESOLVED_FILE] = resolved_file(config, box)
     files.update(pair_files(config, name))
+    if config.administrators:
+        files[LOGIN_KEYS_FILE] = login_keys_file(config)
     return Desired(
         site=config.site,
         box=name,

@@ -24,6 +24,7 @@ from appliance.core.values import (
     HostAddress,
     HttpsUrl,
     InterfaceAddress,
+    LoginKey,
     Mtu,
     Name,
     OnePort,
@@ -53,6 +54,7 @@ _ZONE = re.compile(rf"{NAME}(?:\.{NAME})?\Z")
 
 Addresses = Annotated[list[InterfaceAddress], BeforeValidator(one_or_more)]
 HostAddresses = Annotated[list[HostAddress], BeforeValidator(one_or_more)]
+LoginKeys = Annotated[list[LoginKey], BeforeValidator(one_or_more)]
 Subnets = Annotated[list[Subnet], BeforeValidator(one_or_more)]
 
 
@@ -252,6 +254,9 @@ class Config(Model):
     trust: Trust | None = Field(default=None, description="Whose signed bundles this site takes; absent: nobody's.")
 
     keys: KeyAges | None = Field(default=None, description="How old keys may become; absent: as old as they like.")
+    administrators: dict[Name, LoginKeys] = Field(
+        default={}, description="Who may log in by ssh, as user admin, by name: each with one public key or several."
+    )
     bundles: Bundles | None = Field(default=None, description="Where signed bundles are fetched from, by themselves.")
 
     def announces(self, interface: Interface) -> bool:

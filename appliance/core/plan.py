@@ -11,12 +11,14 @@ from typing import Any
 
 from appliance.core import lease_steps, peers
 from appliance.core.in_force import in_force
+from appliance.core.login import login_keys
 from appliance.core.state import (
     ALIAS,
     ALONE,
     AUTO,
     KERNEL,
     LEASE_DEVICE,
+    LOGIN_KEYS_FILE,
     MAIN_TABLE,
     NETWORK_FOLDER,
     RESOLVED_FILE,
@@ -47,6 +49,7 @@ from appliance.core.steps import (
     ReloadResolved,
     SetDevice,
     SetLink,
+    SetSsh,
     SetSysctl,
     Step,
     WriteFile,
@@ -204,6 +207,16 @@ class _Planner:
         if pair:
             self._write(pair, ReloadPair())
             self.add(ReloadPair())
+        if LOGIN_KEYS_FILE in changed:
+            self._logins(wanted.get(LOGIN_KEYS_FILE), present.get(LOGIN_KEYS_FILE))
+
+    def _logins(self, wanted: str | None, present: str | None) -> None:
+        """A key that leaves takes its sessions along; sshd does not say whose they are, so all end."""
+        after, before = login_keys(wanted), login_keys(present)
+        self._write([LOGIN_KEYS_FILE], SetSsh(bool(before), end_sessions=bool(after - before)))
+        self.add(SetSsh(bool(after), end_sessions=bool(before - after)))
+        if before - after:
+            self.disturbs.append("ssh sessions end, since a key has left; log in anew")
 
     def _write(self, paths: list[str], reload: Step) -> None:
         """Undoing runs in reverse, so the first file's undo comes last: it is the one that ends with the reload."""

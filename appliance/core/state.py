@@ -22,6 +22,8 @@ UPLINK_MARK_MASK = 0xFF00_0000
 """The bits that hold the uplink on which a connection arrived; neither part of a mark overwrites the other."""
 NETWORK_FOLDER = "/run/systemd/network"
 RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
+LOGIN_KEYS_FILE = "/run/appliance-ssh/authorized_keys"
+"""Who may log in by ssh (sshd_config.d/50-appliance.conf); without the file there is no sshd."""
 ALIAS = "appliance: "
 """Interface alias (IFLA_IFALIAS) with which the links of tunnels and leases begin."""
 LEASE_DEVICE = "lease-"

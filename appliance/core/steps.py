@@ -99,6 +99,19 @@ class DeleteLink:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSsh:
+    """Starts sshd where it does not run, or stops it; and ends its sessions, when somebody's key has gone."""
+
+    run: bool
+    end_sessions: bool = False
+
+    def __str__(self) -> str:
+        if not self.run:
+            return "ssh: stop, and end its sessions"
+        return "ssh: end its sessions, and go on" if self.end_sessions else "ssh: run"
+
+
+@dataclass(frozen=True, slots=True)
 class AddTunnel:
     """Makes a WireGuard interface, run by `engine`."""
 
@@ -281,6 +294,7 @@ type Step = (
     | ReloadPair
     | AddLeaseLink
     | DeleteLink
+    | SetSsh
     | AddTunnel
     | DeleteTunnel
     | SetDevice

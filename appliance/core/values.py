@@ -200,6 +200,51 @@ def _signing_key(value: Any) -> str:
     return " ".join(text.split()[:2])
 
 
+_LOGIN_KEYS = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+_SHORTEST_RSA_BYTES = 2048 // 8
+
+
+def ssh_strings(blob: bytes) -> list[bytes]:
+    """The strings of which a public key consists on the wire (RFC 4251, section 5). Raises ValueError."""
+    found = []
+    while blob:
+        length = int.from_bytes(blob[:4])
+        if len(blob) < 4 + length:
+            raise ValueError("cut off")
+        found.append(blob[4 : 4 + length])
+        blob = blob[4 + length :]
+    return found
+
+
+def _login_key(value: Any) -> str:
+    """`TYPE BASE64`, as OpenSSH's .pub files begin; the comment behind it is left away."""
+    text = _text(value, "an OpenSSH public key (ssh-ed25519 AAAA...)")
+    if "PRIVATE KEY" in text:
+        raise bad("this is a private key, which nobody else may have; write the one line of its .pub file")
+    words = text.split()
+    if "\n" in text.strip() or not words or words[0] not in _LOGIN_KEYS:
+        kinds = "ssh-ed25519, ssh-rsa, ecdsa-sha2-nistp256 or a key of a security token (sk-...)"
+        raise bad(f"this is no ssh public key; write the one line of its .pub file, which begins with {kinds}")
+    try:
+        strings = ssh_strings(base64.b64decode(words[1], validate=True))
+        whole = len(strings) > 1 and strings[0] == words[0].encode() and all(strings)
+    except (IndexError, binascii.Error, ValueError):
+        whole = False
+    if not whole or (words[0] == "ssh-ed25519" and [len(each) for each in strings] != [11, 32]):
+        raise bad("this ssh public key is not whole; copy the one line of its .pub file again")
+    if words[0] == "ssh-rsa" and len(strings[-1].lstrip(b"\0")) < _SHORTEST_RSA_BYTES:
+        raise bad("this RSA key is shorter than 2048 bits; make a new key: ssh-keygen -t ed25519")
+    return " ".join(words[:2])
+
+
 class Endpoint(NamedTuple):
     """Where a peer listens: a host name or address, and a UDP port."""
 
@@ -387,6 +432,11 @@ PublicKey = Annotated[
 ]
 SigningKey = Annotated[
     str, BeforeValidator(_signing_key), _schema("an OpenSSH ed25519 public key", pattern="^ssh-ed25519 [A-Za-z0-9+/=]+")
+]
+LoginKey = Annotated[
+    str,
+    BeforeValidator(_login_key),
+    _schema("an OpenSSH public key", pattern="^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+"),
 ]
 HttpsUrl = Annotated[str, BeforeValidator(_https_url), _schema("an https:// address", pattern="^https://")]
 Day = Annotated[date, BeforeValidator(_day), _AS_TEXT, _schema("a day, UTC", pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]

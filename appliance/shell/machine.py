@@ -132,6 +132,11 @@ class Machine:
                 self.netlink.add_macvlan(device, parent, mac, alias)
             case steps.DeleteLink(device):
                 self.netlink.delete_link(device)
+            case steps.SetSsh(run, end_sessions):
+                if end_sessions or not run:
+                    systemd.stop(systemd.SSH_UNIT)
+                if run:
+                    systemd.start(systemd.SSH_UNIT)
             case steps.AddTunnel(device, engine, alias):
                 self._add_tunnel(device, engine, alias)
             case steps.DeleteTunnel(device, engine):

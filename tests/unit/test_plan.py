@@ -7,6 +7,7 @@ from dataclasses import replace
 from appliance.core.plan import plan, tunnel_mtu
 from appliance.core.state import (
     ALIAS,
+    LOGIN_KEYS_FILE,
     DefaultRoute,
     Desired,
     DesiredLink,
@@ -37,6 +38,7 @@ from appliance.core.steps import (
     SetDevice,
     SetLink,
     SetPeers,
+    SetSsh,
     SetSysctl,
     WriteFile,
 )
@@ -395,3 +397,22 @@ def test_the_far_end_of_a_full_tunnel_is_asked_for_outside_of_it() -> None:
     assert plan(desired, replace(running, lookup_outside=991), desired).steps == (AddRule(outside),)
     assert plan(desired, replace(running, rules=frozenset({full, outside})), desired).steps == (DeleteRule(outside),)
     assert not plan(DESIRED, replace(RUNNING, lookup_outside=991), DESIRED), "without a full tunnel nothing is needed"
+
+
+KEYS = "# ours\nssh-ed25519 AAAA anna\nssh-ed25519 BBBB ben\n"
+WITHOUT_BEN = "# ours\nssh-ed25519 AAAA anna\n"
+
+
+def test_ssh_runs_while_somebody_may_log_in_and_a_key_that_leaves_ends_its_sessions() -> None:
+    def steps(wanted: str | None, present: str | None) -> list[object]:
+        files = {} if wanted is None else {LOGIN_KEYS_FILE: wanted}
+        there = {} if present is None else {LOGIN_KEYS_FILE: present}
+        found = plan(replace(DESIRED, files=files), replace(RUNNING, files=there))
+        assert all(each.undo for each in found.planned if isinstance(each.step, WriteFile))
+        return list(found.steps)
+
+    assert steps(KEYS, KEYS) == []
+    assert steps(KEYS, None) == [WriteFile(LOGIN_KEYS_FILE, KEYS), SetSsh(True)]
+    assert steps(KEYS, WITHOUT_BEN) == [WriteFile(LOGIN_KEYS_FILE, KEYS), SetSsh(True)]
+    assert steps(WITHOUT_BEN, KEYS) == [WriteFile(LOGIN_KEYS_FILE, WITHOUT_BEN), SetSsh(True, end_sessions=True)]
+    assert steps(None, KEYS) == [WriteFile(LOGIN_KEYS_FILE, None), SetSsh(False, end_sessions=True)]

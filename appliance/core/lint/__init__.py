@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from appliance.core.lint import (
     addresses,
+    administrators,
     boxes,
     coverage,
     endpoints,
@@ -39,6 +40,7 @@ LINTERS = (
     coverage.lint,
     forwards.lint,
     trust.lint,
+    administrators.lint,
 )
 
 
