@@ -13,6 +13,7 @@ from appliance import __version__
 from appliance.cli.failure import Failure
 
 VERBS = {
+    "setup": "the wizard: from a new box to an office that is online",
     "check": "reports every problem of an appliance.yaml; needs no root and no network",
     "plan": "the steps from the running state to a file, and what each one disturbs",
     "apply": "runs the plan as a trial: confirmed, or gone again",

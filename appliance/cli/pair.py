@@ -62,6 +62,12 @@ def _invite(options: argparse.Namespace) -> int:
 
 
 def _join(options: argparse.Namespace) -> int:
+    print(join_by_code(options))
+    return 0
+
+
+def join_by_code(options: argparse.Namespace) -> str:
+    """Joins the pair whose first box shows the code in `options.code`; what this box is then. Raises Failure."""
     from appliance.shell.enrolment import NotEnrolled, join
 
     if not options.code:
@@ -83,5 +89,4 @@ def _join(options: argparse.Namespace) -> int:
     request = {"confirm": "auto", "origin": session.caller(), "within": 90.0}
     answer = ask(options, {**file_request("apply", welcome.file.encode()), **request})
     stop_on_problems("the other box's file", answer)
-    print(f"this is {welcome.box} of {welcome.site} now, beside {welcome.inviter}; see `appliance status`")
-    return 0
+    return f"this is {welcome.box} of {welcome.site} now, beside {welcome.inviter}; see `appliance status`"

@@ -23,6 +23,16 @@ class Paths(NamedTuple):
         return self.state / "appliance.yaml"
 
     @property
+    def setup(self) -> Path:
+        """What the wizard was answered so far; gone when it has ended."""
+        return self.state / "setup.yaml"
+
+    @property
+    def console(self) -> Path:
+        """USER:HASH of the console's login, where one was set."""
+        return self.state / "console"
+
+    @property
     def generations(self) -> Path:
         """The configurations that were confirmed, the trial, and the history (adapters/generation_store.py)."""
         return self.state / "generations"

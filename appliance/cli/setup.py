@@ -1,0 +1,142 @@
+"""The wizard: from a new box to an office that is online, in ten minutes, on its screen, its serial line or over ssh.
+It asks, shows the appliance.yaml that follows and what it will do, tries it, and keeps it when you say that it works.
+With --answers FILE (YAML, `question: answer`) it asks nothing: the same answers always give the same appliance.yaml,
+which is tried and kept on full proof (as `apply --confirm auto`). --print shows it and changes nothing; --questions
+lists what can be answered. `console_password:` in the file sets the console's login, for user admin.
+Exit code 0: done; 1: not, and why.
+
+example:
+  sudo appliance setup
+  appliance setup --answers office.yaml --print
+  sudo appliance setup --answers office.yaml"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from appliance.cli import session
+from appliance.cli.client import ask, file_request, print_plan, stop_on_problems
+from appliance.cli.failure import Failure
+from appliance.core.setup.questions import QUESTIONS, SECOND, complete, problems, text_of
+from appliance.core.setup.seen import Answers, Seen
+from appliance.shell.paths import Paths
+
+PASSWORD = "console_password"  # noqa: S105
+WITHIN_SECONDS = 90.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="answers, so that nothing is asked")
+    parser.add_argument("--print", action="store_true", help="with --answers: print appliance.yaml, change nothing")
+    parser.add_argument("--questions", action="store_true", help="list the questions and end")
+    parser.add_argument("--replace", action="store_true", help="although this box has a configuration already")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.questions:
+        for question in QUESTIONS:
+            print(f"{question.key + ':':<16} {question.title} {question.about}")
+        return 0
+    if options.print and not options.answers:
+        raise Failure("--print needs the answers: appliance setup --answers FILE --print")
+    if options.answers:
+        return _by_file(options)
+    _may_begin(options)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Failure("the wizard needs a terminal; without one: appliance setup --answers FILE")
+    from appliance.cli.wizard.app import converse
+
+    return converse(options)
+
+
+def _may_begin(options: argparse.Namespace) -> None:
+    if os.geteuid():
+        raise Failure("only root may do this; put sudo before it")
+    status = ask(options, {"verb": "status"})["status"]
+    if status["site"] and not options.replace:
+        raise Failure(
+            f"this box serves {status['site']} already; change its file and `appliance apply`, or begin anew with "
+            "`appliance setup --replace`"
+        )
+
+
+def _by_file(options: argparse.Namespace) -> int:
+    answers, password = _read(options.answers)
+    seen = Seen()
+    if not options.print:
+        from appliance.shell.setting_up import cards
+
+        _may_begin(options)
+        seen = Seen(cards())
+    # The defaults know nothing of this machine: the same answers mean the same on every box.
+    whole = complete(answers, Seen())
+    if wrong := problems({**answers, **{key: whole[key] for key in whole if whole[key]}}, seen):
+        for each in wrong:
+            print(f"{options.answers}: {each}", file=sys.stderr)
+        raise Failure(f"{options.answers} has {len(wrong)} problem{'s' if len(wrong) > 1 else ''}; nothing was changed")
+    if whole["pair"] == SECOND:
+        if options.print:
+            raise Failure("the second box of a pair gets its appliance.yaml from the first one")
+        return _second(options, whole["code"], password)
+    text = text_of(whole, seen)
+    if options.print:
+        print(text, end="")
+        return 0
+    _apply(options, whole, text, password)
+    return 0
+
+
+def _read(path: Path) -> tuple[Answers, str]:
+    """The answers, each as text; and the password of the console, "" for none."""
+    from appliance.core.document import read_document
+    from appliance.core.problems import ConfigurationError
+
+    try:
+        value = read_document(path.read_bytes()).value
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror}") from None
+    except ConfigurationError as error:
+        raise Failure(error.problems[0].line(str(path))) from None
+    if not isinstance(value, dict) or any(isinstance(each, dict | list) or each is None for each in value.values()):
+        raise Failure(f"{path}: write one answer a line, as `question: answer`; see `appliance setup --questions`")
+    answers = {key: str(each) for key, each in value.items()}
+    return answers, answers.pop(PASSWORD, "")
+
+
+def _second(options: argparse.Namespace, code: str, password: str) -> int:
+    from appliance.cli.pair import join_by_code
+
+    print(join_by_code(argparse.Namespace(root=options.root, code=code, replace=options.replace)))
+    _console(options, password)
+    return 0
+
+
+def _apply(options: argparse.Namespace, answers: Answers, text: str, password: str) -> None:
+    from appliance.cli.wizard.closing import next_steps
+    from appliance.shell.setting_up import name_box, put_file
+
+    paths = Paths(options.root)
+    if answers["pair"] != "alone":
+        name_box(paths, answers["box"])
+    request = {"within": WITHIN_SECONDS, "confirm": "auto", "origin": session.caller()}
+    answer = ask(options, {**file_request("apply", text.encode()), **request, "administrator": session.administrator()})
+    stop_on_problems("what follows from the answers", answer)
+    print_plan(answer)
+    put_file(paths, text)
+    _console(options, password)
+    print("the box is set up")
+    for line in next_steps(answers):
+        print(f"  {line}")
+
+
+def _console(options: argparse.Namespace, password: str) -> None:
+    if password:
+        from appliance.shell.setting_up import Refused, set_console_password
+
+        try:
+            set_console_password(Paths(options.root), password)
+        except Refused as error:
+            raise Failure(str(error)) from None

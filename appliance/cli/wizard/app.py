@@ -1,0 +1,400 @@
+"""The wizard on a terminal: 80x24, 16 colours, no mouse; the Linux console, a serial line, ssh."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from textual import work
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from appliance.cli.failure import Failure
+from appliance.cli.wizard.closing import next_steps
+from appliance.cli.wizard.world import World
+from appliance.core.setup.conversation import Conversation
+from appliance.core.setup.questions import CABLE, KEY
+from appliance.core.setup.seen import Card, Seen, pulled
+
+ASK, SECRET, REVIEW, BUSY, TRIAL, DONE = "ask", "secret", "review", "busy", "trial", "done"
+LOOK_SECONDS = 0.5
+_REVIEW = (
+    "This is your appliance.yaml",
+    "Arrows scroll; below it stands what the box will do.",
+    "Enter try it   Esc back   F10 leave",
+)
+_CSS = """
+Screen { layout: vertical; }
+#head { background: ansi_blue; color: ansi_white; text-style: bold; padding: 0 1; height: 1; }
+#title { text-style: bold; padding: 1 2 0 2; height: auto; }
+#about { padding: 0 2 1 2; height: auto; }
+#field { height: auto; padding: 0 2; }
+Input { border: solid ansi_blue; height: 3; padding: 0 1; }
+OptionList { border: solid ansi_blue; height: auto; max-height: 12; }
+#text { border: solid ansi_blue; height: 1fr; margin: 0 2; padding: 0 1; }
+#said { padding: 0 2; height: auto; min-height: 1; }
+#said.bad { color: ansi_red; text-style: bold; }
+#said.good { color: ansi_green; }
+#keys { dock: bottom; background: ansi_blue; color: ansi_white; height: 1; padding: 0 1; }
+"""
+
+
+class SetupApp(App[int]):
+    CSS = _CSS
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = [  # noqa: RUF012
+        Binding("escape", "back", priority=True),
+        Binding("enter", "onward", priority=True),
+        Binding("f2", "stick", priority=True),
+        Binding("f10,ctrl+q", "leave", priority=True),
+    ]
+
+    def __init__(self, world: World) -> None:
+        super().__init__(ansi_color=True)
+        self.world = world
+        cards = world.cards()
+        self.talk = Conversation(world.kept(), Seen(cards))
+        self.stage = ASK
+        self.watched: tuple[Card, ...] = cards
+        self.untried = ""
+        """The question whose answer was tried without success: a second Enter goes on all the same."""
+        self.secret = self.opened = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head", markup=False)
+        yield Static(id="title", markup=False)
+        yield Static(id="about", markup=False)
+        yield Vertical(id="field")
+        yield VerticalScroll(Static(id="long", markup=False), id="text")
+        yield Static(id="said", markup=False)
+        yield Static(id="keys", markup=False)
+
+    async def on_mount(self) -> None:
+        await self.draw()
+        self.set_interval(LOOK_SECONDS, self.look)
+
+    # -- what is shown ------------------------------------------------------------------------------------------------
+
+    async def draw(self) -> None:
+        """The screen of the stage that the conversation has come to."""
+        if self.stage == ASK and self.talk.question is None:
+            self.stage = BUSY if self.talk.whole["pair"] == "second" else SECRET
+            if self.stage == BUSY:
+                await self.busy("This box joins the first one; that takes up to a minute.")
+                self.join()
+                return
+        if self.stage == ASK:
+            await self.ask_question()
+        elif self.stage == SECRET:
+            await self.page("A password for this screen?", "For user admin, on the box's own screen and serial line "
+                            "only; ssh never takes one. Empty: nobody logs in here.", "Enter next   Esc back",
+                            Input(password=True, id="input"))  # fmt: skip
+
+    async def ask_question(self) -> None:
+        question = self.talk.question
+        assert question is not None
+        choices = self.talk.choices()
+        keys = "Enter next   Esc back" + ("   F2 from a USB stick" if question.kind == KEY else "") + "   F10 leave"
+        self.opened = offered = self.talk.offered
+        field: Input | OptionList = Input(offered, id="input")
+        if choices:
+            field = OptionList(*[Option(f"{key}  {said}", id=key) for key, said in choices.items()], id="options")
+            field.highlighted = list(choices).index(offered) if offered in choices else 0
+        await self.page(question.title, question.about, keys, field)
+        self.check_live(self.entered)
+
+    async def page(self, title: str, about: str, keys: str, field: Input | OptionList | None, text: str = "") -> None:
+        total = len(self.talk.path)
+        where = f"{min(self.talk.position + 1, total)} of {total}" if self.stage == ASK else self.stage
+        self.query_one("#head", Static).update(f"Setting up this box                {where}")
+        self.query_one("#title", Static).update(title)
+        self.query_one("#about", Static).update(about)
+        self.query_one("#keys", Static).update(keys)
+        holder = self.query_one("#field", Vertical)
+        await holder.remove_children()
+        holder.display = field is not None
+        scroll = self.query_one("#text", VerticalScroll)
+        scroll.display = bool(text)
+        self.query_one("#long", Static).update(text)
+        self.say("")
+        if field is not None:
+            await holder.mount(field)
+            field.focus()
+        elif text:
+            scroll.scroll_home(animate=False)
+            scroll.focus()
+
+    async def busy(self, what: str) -> None:
+        self.stage = BUSY
+        await self.page("One moment", what, "", None)
+
+    def say(self, text: str, good: bool = False) -> None:
+        said = self.query_one("#said", Static)
+        said.update(text)
+        said.set_classes("good" if good else "bad")
+
+    @property
+    def entered(self) -> str:
+        if found := self.query("#options"):
+            options = found.first(OptionList)
+            position = options.highlighted
+            return str(options.get_option_at_index(position).id) if position is not None else ""
+        return self.query_one("#input", Input).value.strip()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        # A field that opens reports its first value as a change; what was just said stays until a key is pressed.
+        if self.stage == ASK and event.value != self.opened:
+            self.untried = self.opened = ""
+            self.check_live(event.value.strip())
+
+    def check_live(self, text: str) -> None:
+        wrong = self.talk.wrong(text) if text else ""
+        self.say(wrong or ("" if not text or self.query("#options") else "good"), good=not wrong)
+
+    # -- what a person does -------------------------------------------------------------------------------------------
+
+    async def action_onward(self) -> None:
+        if self.stage == ASK:
+            text = self.entered
+            if wrong := self.talk.wrong(text):
+                self.say(wrong)
+                return
+            await self.answered(text)
+        elif self.stage == SECRET:
+            self.secret = self.query_one("#input", Input).value
+            await self.busy("The box works out what is to be done.")
+            self.review()
+        elif self.stage == REVIEW:
+            await self.busy("The box tries it, and reads everything back.")
+            self.apply()
+        elif self.stage == TRIAL and not self.world.by_ssh:
+            await self.busy("Kept.")
+            self.confirm()
+        elif self.stage == DONE:
+            self.exit(0)
+
+    async def answered(self, text: str) -> None:
+        question = self.talk.question
+        assert question is not None
+        self.talk.answer(text)
+        self.keep()
+        whole = self.talk.whole
+        if self.untried != question.key and (question.key, text) == ("how", "dhcp"):
+            await self.busy("The box asks the provider's router for an address.")
+            self.try_dhcp(whole["uplink"])
+        elif self.untried != question.key and question.key == "gateway":
+            await self.busy("The box asks for the provider's router.")
+            self.try_gateway(whole["uplink"], whole["address"], whole["gateway"])
+        else:
+            await self.next_question()
+
+    async def next_question(self) -> None:
+        self.stage, self.untried = ASK, ""
+        self.talk.forward()
+        self.watched = self.talk.seen.cards
+        await self.draw()
+
+    async def action_back(self) -> None:
+        if self.stage == BUSY or self.stage == DONE:
+            return
+        if self.stage == TRIAL:
+            await self.busy("What was tried is taken back.")
+            self.give_back()
+            return
+        if self.stage == ASK and self.entered and not self.talk.wrong(self.entered):
+            self.talk.answer(self.entered)
+            self.keep()
+        self.stage = SECRET if self.stage == REVIEW else ASK
+        if self.stage == ASK:
+            self.talk.back()
+        await self.draw()
+
+    def action_leave(self) -> None:
+        """The answers are kept: the wizard goes on here when it is called again."""
+        if self.stage in (ASK, SECRET, REVIEW):
+            self.exit(1)
+
+    def action_stick(self) -> None:
+        question = self.talk.question
+        if self.stage == ASK and question and question.kind == KEY:
+            self.say("looking for a stick...", good=True)
+            self.read_stick()
+
+    def keep(self) -> None:
+        try:
+            self.world.keep(self.talk.answers)
+        except Failure as failure:
+            self.say(str(failure))
+
+    # -- what takes a while, beside the screen ------------------------------------------------------------------------
+
+    async def look(self) -> None:
+        """Watches the cables while they are asked for: the one that is pulled is the one that is meant."""
+        question = self.talk.question
+        if self.stage != ASK or question is None or question.kind != CABLE:
+            return
+        now = self.world.cards()
+        if now == self.talk.seen.cards:
+            return
+        self.talk.seen = Seen(now, self.talk.seen.offered)
+        gone = pulled(self.watched, now)
+        options = self.query_one("#options", OptionList)
+        keys = list(self.talk.choices())
+        marked = gone if gone in keys else self.entered
+        options.clear_options()
+        options.add_options([Option(f"{key}  {said}", id=key) for key, said in self.talk.choices().items()])
+        options.highlighted = keys.index(marked) if marked in keys else 0
+        if gone in keys:
+            self.say(f"{gone} lost its cable: it is this one. Put it in again, then Enter.", good=True)
+
+    @work(exclusive=True)
+    async def try_dhcp(self, device: str) -> None:
+        given = await asyncio.to_thread(self.world.try_dhcp, device)
+        nobody = "no router gave an address: is the cable in, is the modem on?"
+        await self.tried(f"{given} was given" if given else "", nobody, given)
+
+    @work(exclusive=True)
+    async def try_gateway(self, device: str, address: str, gateway: str) -> None:
+        there = await asyncio.to_thread(self.world.try_gateway, device, address, gateway)
+        await self.tried(f"{gateway} answers" if there else "", f"{gateway} does not answer: is it right?")
+
+    async def tried(self, good: str, bad: str, given: str = "") -> None:
+        """An address that could not be had today may be right all the same; that is for the person to say."""
+        self.stage = ASK
+        self.talk.seen = Seen(self.world.cards(), given)
+        question = self.talk.question
+        if good:
+            await self.next_question()
+            self.say(good, good=True)
+        elif question:
+            await self.ask_question()
+            self.untried = question.key
+            self.say(f"{bad} Enter: go on all the same")
+
+    @work(exclusive=True)
+    async def read_stick(self) -> None:
+        found = list((await asyncio.to_thread(self.world.sticks)).items())
+        if not found:
+            self.say("no stick with a .pub file is found; put it in, and F2 once more")
+            return
+        now = self.entered
+        position = next((number for number, (_, text) in enumerate(found) if text == now), -1)
+        name, text = found[(position + 1) % len(found)]
+        field = self.query_one("#input", Input)
+        with field.prevent(Input.Changed):
+            field.value = text
+        wrong = self.talk.wrong(text)
+        more = f"; F2: the next of {len(found)}" if len(found) > 1 else ""
+        self.say(wrong or f"from {name}{more}", good=not wrong)
+
+    @work(exclusive=True)
+    async def review(self) -> None:
+        try:
+            plan = await asyncio.to_thread(self.world.plan, self.talk.whole, self.talk.text)
+        except Failure as failure:
+            await self.failed(str(failure), SECRET)
+            return
+        self.stage = REVIEW
+        steps = [f"{number:3}. {step['text']}" for number, step in enumerate(plan["steps"], 1)]
+        text = "\n".join([self.talk.text, "What the box will do:", *steps])
+        await self.page(*_REVIEW, None, text)
+
+    @work(exclusive=True)
+    async def apply(self) -> None:
+        try:
+            answer = await asyncio.to_thread(self.world.apply, self.talk.whole, self.talk.text)
+        except Failure as failure:
+            await self.failed(str(failure), REVIEW)
+            return
+        self.stage = TRIAL
+        trial = answer.get("trial") or {}
+        lan = self.talk.whole["lan_address"].split("/")[0]
+        lines = [f"works: {fact}" for fact in trial.get("works", ())]
+        lines += [f"not seen yet: {fact}" for fact in trial.get("not_seen_yet", ())]
+        lines += [f"note: {each}" for each in answer.get("warnings", ())]
+        lines.append(f"Try it from a computer in the office: gateway {lan}. Does a web page open?")
+        if self.world.by_ssh:
+            lines.append("You came by ssh: log in anew, and call `sudo appliance confirm` there.")
+        minutes = trial.get("seconds_left", 0) / 60
+        about = f"Not kept within {minutes:.0f} minutes, all of it is taken back by itself."
+        keys = "Esc take it back" if self.world.by_ssh else "Enter it works, keep it   Esc take it back"
+        await self.page("It runs, on trial", about, keys, None, "\n".join(lines))
+        self.watch_trial()
+
+    @work(group="trial", exclusive=True)
+    async def watch_trial(self) -> None:
+        """A trial may end without this screen: by its deadline, or by `appliance confirm` in another session."""
+        while self.stage == TRIAL:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                standing = await asyncio.to_thread(self.world.standing)
+            except Failure:
+                continue
+            if self.stage == TRIAL and standing == "confirmed":
+                await self.busy("Kept.")
+                await self.finish()
+            elif self.stage == TRIAL and standing == "gone":
+                await self.failed("it was not kept in time, and is taken back; Enter tries it again", REVIEW)
+
+    @work(exclusive=True)
+    async def confirm(self) -> None:
+        try:
+            await asyncio.to_thread(self.world.confirm)
+        except Failure as failure:
+            await self.failed(str(failure), REVIEW)
+            return
+        await self.finish()
+
+    async def finish(self) -> None:
+        trouble = ""
+        try:
+            await asyncio.to_thread(self.world.finish, self.talk.text)
+            if self.secret:
+                await asyncio.to_thread(self.world.password, self.secret)
+        except Failure as failure:
+            trouble = str(failure)
+        await self.show_end(next_steps(self.talk.whole), trouble)
+
+    @work(exclusive=True)
+    async def join(self) -> None:
+        try:
+            said = await asyncio.to_thread(self.world.join, self.talk.whole["code"])
+            await asyncio.to_thread(self.world.finish, "")
+        except Failure as failure:
+            self.talk.back()
+            await self.failed(str(failure), ASK)
+            return
+        await self.show_end([said], "")
+
+    @work(exclusive=True)
+    async def give_back(self) -> None:
+        said = "it is taken back; Enter tries it again, Esc changes the answers"
+        try:
+            await asyncio.to_thread(self.world.give_back)
+        except Failure as failure:
+            said = str(failure)
+        await self.failed(said, REVIEW)
+
+    async def failed(self, why: str, stage: str) -> None:
+        """Back to where the person can change it, with the sentence that says what."""
+        self.stage = stage
+        if stage == REVIEW:
+            await self.page(*_REVIEW, None, self.talk.text)
+        else:
+            await self.draw()
+        self.say(why)
+
+    async def show_end(self, lines: list[str], trouble: str) -> None:
+        self.stage = DONE
+        text = "\n".join(f"- {line}" for line in lines)
+        await self.page("The box is set up", "What comes next:", "Enter end", None, text)
+        if trouble:
+            self.say(trouble)
+
+
+def converse(options: argparse.Namespace) -> int:
+    """Runs the wizard on this terminal; its exit code."""
+    return SetupApp(World(options)).run(mouse=False) or 0

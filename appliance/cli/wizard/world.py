@@ -1,0 +1,102 @@
+"""All that the screens do to the box, in one place: the same check → plan → apply → confirm as every other verb."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from appliance.cli import session
+from appliance.cli.client import ask, file_request
+from appliance.cli.failure import Failure
+from appliance.core.setup.seen import Answers, Card
+from appliance.shell import setting_up
+from appliance.shell.paths import Paths
+
+TRIAL_SECONDS = 300.0
+
+
+class World:
+    """Every method may take seconds, and raises Failure with one sentence; the screens call them from a thread."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.paths = Paths(options.root)
+        self.by_ssh = session.administrator() is not None
+
+    def cards(self) -> tuple[Card, ...]:
+        return setting_up.cards()
+
+    def kept(self) -> Answers:
+        return setting_up.kept_answers(self.paths)
+
+    def keep(self, answers: Answers) -> None:
+        try:
+            setting_up.keep_answers(self.paths, answers)
+        except setting_up.Refused as error:
+            raise Failure(str(error)) from None
+
+    def try_dhcp(self, device: str) -> str:
+        return setting_up.try_dhcp(device)
+
+    def try_gateway(self, device: str, address: str, gateway: str) -> bool:
+        return setting_up.try_gateway(device, address, gateway)
+
+    def sticks(self) -> dict[str, str]:
+        return setting_up.keys_on_sticks()
+
+    def plan(self, answers: Answers, text: str) -> dict[str, Any]:
+        self._name(answers)
+        return self._sound(ask(self.options, file_request("plan", text.encode())))
+
+    def apply(self, answers: Answers, text: str) -> dict[str, Any]:
+        """Begins the trial; it ends by confirm(), by give_back(), or by itself."""
+        self._name(answers)
+        request = {**file_request("apply", text.encode()), "within": TRIAL_SECONDS, "origin": session.caller()}
+        return self._sound(ask(self.options, {**request, "administrator": session.administrator()}))
+
+    def confirm(self) -> None:
+        """A person on the console has not lost the box, whatever became of its network; over ssh only a new session
+        shows that, and there the wizard waits for `appliance confirm`."""
+        opened = time.clock_gettime(time.CLOCK_BOOTTIME)
+        ask(self.options, {"verb": "confirm", "opened": opened, "who": session.caller()})
+
+    def standing(self) -> str:
+        """trial, confirmed or gone: what has become of what was applied."""
+        status = ask(self.options, {"verb": "status"})["status"]
+        return "trial" if status.get("trial") else "confirmed" if status["site"] else "gone"
+
+    def give_back(self) -> None:
+        ask(self.options, {"verb": "rollback", "generation": None, "origin": session.caller(), "within": 90.0})
+
+    def join(self, code: str) -> str:
+        from appliance.cli.pair import join_by_code
+
+        return join_by_code(argparse.Namespace(root=self.options.root, code=code, replace=self.options.replace))
+
+    def password(self, text: str) -> None:
+        try:
+            setting_up.set_console_password(self.paths, text)
+        except setting_up.Refused as error:
+            raise Failure(str(error)) from None
+
+    def finish(self, text: str) -> None:
+        """What was confirmed lies where it is edited from now on; the answers are no longer needed."""
+        try:
+            if text:
+                setting_up.put_file(self.paths, text)
+            setting_up.forget_answers(self.paths)
+        except setting_up.Refused as error:
+            raise Failure(str(error)) from None
+
+    def _name(self, answers: Answers) -> None:
+        try:
+            if answers["pair"] == "first":
+                setting_up.name_box(self.paths, answers["box"])
+        except setting_up.Refused as error:
+            raise Failure(str(error)) from None
+
+    def _sound(self, answer: dict[str, Any]) -> dict[str, Any]:
+        if problems := answer.get("problems"):
+            raise Failure(str(problems[0]["message"]))
+        return answer

@@ -1,0 +1,167 @@
+"""What the wizard does to the machine before anything is applied: looks at cables, tries an address, reads a stick."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.adapters.errors import Refused as Refused
+from appliance.adapters.files import write_whole
+from appliance.core.setup.seen import Answers, Card
+from appliance.shell.paths import Paths
+
+TRIAL_FILE = Path("/run/systemd/network/40-appliance-setup.network")
+DHCP_SECONDS = 12.0
+NET = Path("/sys/class/net")
+CONSOLE_USER = "admin"
+
+
+def _said(*command: str, stdin: str = "") -> str | None:
+    """What a command printed; None when it failed or hung."""
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=15)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if not done.returncode else None
+
+
+# -- cards ------------------------------------------------------------------------------------------------------------
+
+
+def cards() -> tuple[Card, ...]:
+    """The Ethernet cards (ARPHRD_ETHER) that are no tunnel of ours, by name. Each is up, so that its cable is seen."""
+    found = []
+    for path in sorted(NET.iterdir()):
+        with contextlib.suppress(OSError):
+            if (path / "type").read_text().strip() != "1" or path.name.startswith("wg-"):
+                continue
+            if not int((path / "flags").read_text(), 16) & 1:
+                _said("ip", "link", "set", path.name, "up")
+            carrier = (path / "carrier").read_text().strip() == "1"
+            found.append(Card(path.name, carrier, (path / "address").read_text().strip()))
+    return tuple(found)
+
+
+def try_dhcp(device: str) -> str:
+    """Asks for an address on the card, for real; ADDRESS/LENGTH, or "" when nobody gave one. Nothing of it stays."""
+    TRIAL_FILE.parent.mkdir(parents=True, exist_ok=True)
+    # No route and no name server: the box is not to be used before it has a firewall of its own.
+    text = f"[Match]\nName={device}\n[Network]\nDHCP=ipv4\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n"
+    write_whole(TRIAL_FILE, f"{text}[DHCPv4]\nUseRoutes=no\nUseDNS=no\nUseHostname=no\n".encode(), 0o644)
+    try:
+        _said("networkctl", "reload")
+        _said("networkctl", "reconfigure", device)
+        end = time.monotonic() + DHCP_SECONDS
+        while time.monotonic() < end:
+            if found := _address(device):
+                return found
+            time.sleep(0.2)
+        return ""
+    finally:
+        TRIAL_FILE.unlink(missing_ok=True)
+        _said("networkctl", "reload")
+        _said("ip", "-4", "address", "flush", "dev", device)
+
+
+def _address(device: str) -> str:
+    answer = json.loads(_said("ip", "-4", "-json", "address", "show", "dev", device, "dynamic") or "[]")
+    found = [one for link in answer for one in link.get("addr_info", []) if "local" in one]
+    return f"{found[0]['local']}/{found[0]['prefixlen']}" if found else ""
+
+
+def try_gateway(device: str, address: str, gateway: str) -> bool:
+    """Whether the gateway answers an ARP request from this address. Nothing of it stays."""
+    _said("ip", "address", "add", address, "dev", device)
+    try:
+        return _said("arping", "-q", "-f", "-c", "4", "-w", "4", "-I", device, gateway) is not None
+    finally:
+        _said("ip", "address", "del", address, "dev", device)
+
+
+# -- answers that outlive a power cut ---------------------------------------------------------------------------------
+
+
+def kept_answers(paths: Paths) -> Answers:
+    """What was answered before the power went; nothing where nothing was, or where it cannot be read."""
+    try:
+        found = json.loads(paths.setup.read_text())
+    except (OSError, ValueError):
+        return {}
+    whole = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
+    return found if whole else {}
+
+
+def keep_answers(paths: Paths, answers: Answers) -> None:
+    """Raises Refused when the disk does not take them. What is written is JSON, and so YAML as well."""
+    write_whole(paths.setup, (json.dumps(answers, indent=1) + "\n").encode(), 0o600)
+
+
+def forget_answers(paths: Paths) -> None:
+    paths.setup.unlink(missing_ok=True)
+
+
+def put_file(paths: Paths, text: str) -> None:
+    """Lays the result where the administrator finds it. Raises Refused."""
+    write_whole(paths.configuration, text.encode(), 0o600)
+
+
+def name_box(paths: Paths, name: str) -> None:
+    """Which of the file's two boxes this is. Raises Refused."""
+    write_whole(paths.box, name.encode() + b"\n", 0o644)
+
+
+# -- keys on a stick --------------------------------------------------------------------------------------------------
+
+
+def keys_on_sticks() -> dict[str, str]:
+    """The public keys (*.pub, one line each) in the top folders of all removable disks, by the file's name."""
+    listed = json.loads(_said("lsblk", "--json", "--paths", "--output", "NAME,RM,HOTPLUG,FSTYPE") or "{}")
+    found: dict[str, str] = {}
+    for disk in listed.get("blockdevices", []):
+        for part in (disk, *disk.get("children", [])):
+            if part.get("fstype") and (part.get("rm") or part.get("hotplug")):
+                with _mounted(part["name"]) as folder:
+                    found |= _keys_in(folder)
+    return found
+
+
+def _keys_in(folder: Path | None) -> dict[str, str]:
+    found = {}
+    for path in sorted(folder.glob("*.pub")) if folder else ():
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_file() and not path.is_symlink() and path.stat().st_size < 20_000:
+                found[path.name] = path.read_text().strip()
+    return found
+
+
+@contextmanager
+def _mounted(device: str) -> Iterator[Path | None]:
+    with tempfile.TemporaryDirectory(prefix="appliance-stick-") as folder:
+        mounted = _said("mount", "-o", "ro,nosuid,nodev,noexec", device, folder) is not None
+        try:
+            yield Path(folder) if mounted else None
+        finally:
+            if mounted:
+                _said("umount", folder)
+
+
+# -- the console's login ----------------------------------------------------------------------------------------------
+
+
+def set_console_password(paths: Paths, password: str) -> None:
+    """Sets admin's password for the console, and keeps its hash for the next boot (appliance-console.service).
+
+    Raises Refused. The password itself is passed by a pipe and kept nowhere.
+    """
+    if _said("chpasswd", stdin=f"{CONSOLE_USER}:{password}\n") is None:
+        raise Refused("the password was not taken; choose another one")
+    entry = (_said("getent", "shadow", CONSOLE_USER) or "").split(":")
+    if len(entry) < 2 or not entry[1].startswith("$"):
+        raise Refused("the password cannot be read back from /etc/shadow")
+    write_whole(paths.console, f"{CONSOLE_USER}:{entry[1]}\n".encode(), 0o600)

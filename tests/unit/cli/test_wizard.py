@@ -1,0 +1,205 @@
+"""The screens of `appliance setup`, by Textual's Pilot, on a box of paper."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList, Static
+
+from appliance.cli.wizard.app import SetupApp
+from appliance.core.check import check
+from tests.unit.cli.wizard_world import KEY, PaperWorld
+
+Story = Callable[[SetupApp, Pilot[int]], Awaitable[None]]
+
+
+def played(world: PaperWorld, story: Story) -> None:
+    async def play() -> None:
+        app = SetupApp(world)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            await story(app, pilot)
+
+    asyncio.run(play())
+
+
+def shows(app: SetupApp, part: str) -> str:
+    return str(app.query_one(f"#{part}", Static).renderable)
+
+
+async def enter(app: SetupApp, pilot: Pilot[int], text: str | None = None) -> None:
+    """Types an answer in the place of what stands there, or chooses it, and goes on."""
+    if text is not None and (options := app.query("#options")):
+        keys = list(app.talk.choices())
+        options.first(OptionList).highlighted = keys.index(text)
+    elif text is not None:
+        app.query_one("#input", Input).value = text
+    await pilot.press("enter")
+    await settled(app, pilot)
+
+
+async def settled(app: SetupApp, pilot: Pilot[int]) -> None:
+    for _ in range(200):
+        await pilot.pause(0.01)
+        if app.stage != "busy":
+            return
+    raise AssertionError(f"still busy: {shows(app, 'about')}")
+
+
+async def through(app: SetupApp, pilot: Pilot[int], **answers: str) -> None:
+    """Answers every question; with the default where none is given."""
+    for _ in range(30):
+        if app.stage != "ask":
+            return
+        assert app.talk.question
+        await enter(app, pilot, answers.get(app.talk.question.key))
+
+
+def test_from_the_first_screen_to_the_end() -> None:
+    world = PaperWorld()
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await through(app, pilot, site="zurich", admin="anna", admin_key=f"{KEY} anna@laptop")
+        assert app.stage == "secret"
+        await enter(app, pilot, "a-long-password")
+        assert app.stage == "review"
+        assert "What the box will do:" in shows(app, "long") and "site: zurich" in shows(app, "long")
+        check(app.talk.text.encode())
+        # The uplink's network is the tunnel's default: the wizard offers another one.
+        assert "10.120.0.1/24" in app.talk.text
+        await enter(app, pilot)
+        assert app.stage == "trial", shows(app, "said")
+        await enter(app, pilot)
+        assert app.stage == "done"
+        assert "appliance peer add NAME" in shows(app, "long")
+        assert world.done == ["apply", "confirm", "finish", "password"]
+
+    played(world, story)
+
+
+def test_a_wrong_answer_is_told_at_once_and_not_taken() -> None:
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await enter(app, pilot)
+        app.query_one("#input", Input).value = "Zurich!"
+        await pilot.pause()
+        assert "is not a name" in shows(app, "said")
+        await enter(app, pilot)
+        assert app.talk.question and app.talk.question.key == "site"
+
+    played(PaperWorld(), story)
+
+
+def test_going_back_loses_nothing() -> None:
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await through(app, pilot, site="zurich", tunnel="office", port="51999")
+        while app.talk.position:
+            await pilot.press("escape")
+            await settled(app, pilot)
+        await through(app, pilot)
+        assert {"site": "zurich", "tunnel": "office", "port": "51999"}.items() <= app.talk.answers.items()
+
+    played(PaperWorld(), story)
+
+
+def test_after_a_power_cut_it_goes_on_where_it_was() -> None:
+    world = PaperWorld()
+
+    async def first(app: SetupApp, pilot: Pilot[int]) -> None:
+        for answer in (None, "zurich", "alpha", "enp2s0"):
+            await enter(app, pilot, answer)
+
+    async def second(app: SetupApp, pilot: Pilot[int]) -> None:
+        assert app.talk.question and app.talk.question.key == "how"
+        assert app.talk.whole["uplink"] == "enp2s0"
+
+    played(world, first)
+    played(world, second)
+
+
+def test_the_cable_that_is_pulled_is_the_one_that_is_meant() -> None:
+    world = PaperWorld()
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        for answer in (None, "zurich", "alpha"):
+            await enter(app, pilot, answer)
+        world.out = {"enp2s0"}
+        await app.look()
+        assert "enp2s0 lost its cable" in shows(app, "said")
+        world.out = set()
+        await app.look()
+        await enter(app, pilot)
+        assert app.talk.answers["uplink"] == "enp2s0"
+
+    played(world, story)
+
+
+def test_no_answer_from_the_provider_is_said_and_may_be_overruled() -> None:
+    world = PaperWorld()
+    world.gives = ""
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        for answer in (None, "zurich", "alpha", "enp1s0", "dhcp"):
+            await enter(app, pilot, answer)
+        assert "no router gave an address" in shows(app, "said")
+        assert app.talk.question and app.talk.question.key == "how"
+        await enter(app, pilot)
+        assert app.talk.question and app.talk.question.key == "lan"
+
+    played(world, story)
+
+
+def test_a_pair_is_not_offered_dhcp_and_the_second_box_asks_for_the_code() -> None:
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await enter(app, pilot, "first")
+        for answer in ("zurich", "alpha", "enp1s0"):
+            await enter(app, pilot, answer)
+        assert list(app.talk.choices()) == ["static"]
+        for _ in range(4):
+            await pilot.press("escape")
+        await settled(app, pilot)
+        await enter(app, pilot, "second")
+        await enter(app, pilot, "417-2930-5586")
+        assert "does not take this code" in shows(app, "said")
+        assert app.talk.question and app.talk.question.key == "code"
+
+    played(PaperWorld(), story)
+
+
+def test_a_key_comes_from_a_stick() -> None:
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        while app.talk.question and app.talk.question.key != "admin_key":
+            await enter(app, pilot, "anna" if app.talk.question.key == "admin" else None)
+        await pilot.press("f2")
+        await pilot.pause(0.1)
+        assert app.query_one("#input", Input).value == f"{KEY} anna@laptop"
+        assert "from anna.pub" in shows(app, "said")
+
+    played(PaperWorld(), story)
+
+
+@pytest.mark.parametrize("ends", ["refused", "taken back", "gone"])
+def test_what_does_not_run_leads_back_to_the_answers(ends: str) -> None:
+    world = PaperWorld()
+    world.refuses = "enp1s0 does not exist" if ends == "refused" else ""
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await through(app, pilot, site="zurich")
+        await enter(app, pilot, "")
+        await enter(app, pilot)
+        if ends == "taken back":
+            await pilot.press("escape")
+        elif ends == "gone":
+            world.stands = "gone"
+            await pilot.pause(0.8)
+        await settled(app, pilot)
+        assert app.stage == "review"
+        assert shows(app, "said")
+        await pilot.press("escape")
+        await settled(app, pilot)
+        assert app.stage == "secret"
+        assert world.answers["site"] == "zurich"
+
+    played(world, story)

@@ -1,0 +1,76 @@
+"""A box that is not there: what the wizard's screens are shown on in unit tests and in the README's pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.cli.failure import Failure
+from appliance.cli.wizard.world import World
+from appliance.core.desired import compile_box
+from appliance.core.plan import plan, shown
+from appliance.core.setup.seen import Answers, Card
+from appliance.core.state import Observed, ObservedLink
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3fEbmzmeXY4yGRxz3lYHbJJbxGKJyGQXQqDRGNYtBh"
+
+
+class PaperWorld(World):
+    """Two cards with their cables in; a router that gives an address; a stick with anna's key."""
+
+    def __init__(self, answers: Answers | None = None) -> None:
+        self.by_ssh = False
+        self.answers = dict(answers or {})
+        self.out: set[str] = set()
+        self.gives = "10.20.0.57/24"
+        self.done: list[str] = []
+        self.refuses = ""
+        self.stands = "trial"
+
+    def cards(self) -> tuple[Card, ...]:
+        return tuple(Card(device, device not in self.out) for device in ("enp1s0", "enp2s0"))
+
+    def kept(self) -> Answers:
+        return dict(self.answers)
+
+    def keep(self, answers: Answers) -> None:
+        self.answers = dict(answers)
+
+    def try_dhcp(self, device: str) -> str:
+        return self.gives
+
+    def try_gateway(self, device: str, address: str, gateway: str) -> bool:
+        return bool(self.gives)
+
+    def sticks(self) -> dict[str, str]:
+        return {"anna.pub": f"{KEY} anna@laptop"}
+
+    def plan(self, answers: Answers, text: str) -> dict[str, Any]:
+        desired = compile_box(text.encode(), answers["box"])
+        cards = {link.device: ObservedLink(link.device, "", True, True, 1500) for link in desired.links}
+        return shown(plan(desired, Observed(links=cards, sysctls=dict.fromkeys(desired.sysctls, "0"))))
+
+    def apply(self, answers: Answers, text: str) -> dict[str, Any]:
+        if self.refuses:
+            raise Failure(self.refuses)
+        self.done.append("apply")
+        return {**self.plan(answers, text), "trial": {"seconds_left": 300, "works": ["the gateway answers"],
+                                                      "not_seen_yet": []}}  # fmt: skip
+
+    def confirm(self) -> None:
+        self.done.append("confirm")
+
+    def standing(self) -> str:
+        return self.stands
+
+    def give_back(self) -> None:
+        self.done.append("give back")
+
+    def join(self, code: str) -> str:
+        raise Failure("the other box does not take this code; look at its screen, and try again")
+
+    def password(self, text: str) -> None:
+        self.done.append("password")
+
+    def finish(self, text: str) -> None:
+        self.done.append("finish")
+        self.answers = {}
