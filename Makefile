@@ -47,6 +47,10 @@ fuzz: ## the two parsers that meet unsigned bytes, with many more inputs than `c
 golden: ## rewrite the expected outputs of the cases; then read the diff
 	@$(WORLD) env GOLDEN=1 $(PYTEST) -q tests/unit
 
+.PHONY: pictures
+pictures: ## the main screens as pictures for the README (docs/pictures)
+	@$(WORLD) python3 -m tests.pictures
+
 .PHONY: demo
 demo: ## a box, a branch, a laptop and an office host, live (DEMO_SECONDS=30 stops by itself)
 	@$(WORLD) python3 -m tests.demo

@@ -26,14 +26,18 @@ _REVIEW = (
     "Arrows scroll; below it stands what the box will do.",
     "Enter try it   Esc back   F10 leave",
 )
+# Bright backgrounds are none on the Linux console (console_codes(4)): what is marked has a plain one.
 _CSS = """
 Screen { layout: vertical; }
 #head { background: ansi_blue; color: ansi_white; text-style: bold; padding: 0 1; height: 1; }
 #title { text-style: bold; padding: 1 2 0 2; height: auto; }
 #about { padding: 0 2 1 2; height: auto; }
 #field { height: auto; padding: 0 2; }
-Input { border: solid ansi_blue; height: 3; padding: 0 1; }
-OptionList { border: solid ansi_blue; height: auto; max-height: 12; }
+Input { border: solid ansi_blue; height: 3; padding: 0 1; background: ansi_default; }
+OptionList { border: solid ansi_blue; height: auto; max-height: 12; background: ansi_default; color: ansi_default; }
+OptionList > .option-list--option-highlighted, OptionList:focus > .option-list--option-highlighted {
+    background: ansi_cyan; color: ansi_black; text-style: none;
+}
 #text { border: solid ansi_blue; height: 1fr; margin: 0 2; padding: 0 1; }
 #said { padding: 0 2; height: auto; min-height: 1; }
 #said.bad { color: ansi_red; text-style: bold; }
@@ -101,7 +105,7 @@ class SetupApp(App[int]):
         self.opened = offered = self.talk.offered
         field: Input | OptionList = Input(offered, id="input")
         if choices:
-            field = OptionList(*[Option(f"{key}  {said}", id=key) for key, said in choices.items()], id="options")
+            field = OptionList(*[Option(f"{key:<9} {said}", id=key) for key, said in choices.items()], id="options")
             field.highlighted = list(choices).index(offered) if offered in choices else 0
         await self.page(question.title, question.about, keys, field)
         self.check_live(self.entered)
@@ -245,7 +249,7 @@ class SetupApp(App[int]):
         keys = list(self.talk.choices())
         marked = gone if gone in keys else self.entered
         options.clear_options()
-        options.add_options([Option(f"{key}  {said}", id=key) for key, said in self.talk.choices().items()])
+        options.add_options([Option(f"{key:<9} {said}", id=key) for key, said in self.talk.choices().items()])
         options.highlighted = keys.index(marked) if marked in keys else 0
         if gone in keys:
             self.say(f"{gone} lost its cable: it is this one. Put it in again, then Enter.", good=True)
@@ -309,16 +313,19 @@ class SetupApp(App[int]):
         except Failure as failure:
             await self.failed(str(failure), REVIEW)
             return
+        trial = answer["trial"]
+        if trial is None:  # it is what runs already
+            await self.finish()
+            return
         self.stage = TRIAL
-        trial = answer.get("trial") or {}
         lan = self.talk.whole["lan_address"].split("/")[0]
-        lines = [f"works: {fact}" for fact in trial.get("works", ())]
-        lines += [f"not seen yet: {fact}" for fact in trial.get("not_seen_yet", ())]
-        lines += [f"note: {each}" for each in answer.get("warnings", ())]
+        lines = [f"works: {fact}" for fact in trial["works"]]
+        lines += [f"not seen yet: {fact}" for fact in trial["not_seen_yet"]]
+        lines += [f"note: {each}" for each in answer["warnings"]]
         lines.append(f"Try it from a computer in the office: gateway {lan}. Does a web page open?")
         if self.world.by_ssh:
             lines.append("You came by ssh: log in anew, and call `sudo appliance confirm` there.")
-        minutes = trial.get("seconds_left", 0) / 60
+        minutes = trial["seconds_left"] / 60
         about = f"Not kept within {minutes:.0f} minutes, all of it is taken back by itself."
         keys = "Esc take it back" if self.world.by_ssh else "Enter it works, keep it   Esc take it back"
         await self.page("It runs, on trial", about, keys, None, "\n".join(lines))
@@ -351,7 +358,7 @@ class SetupApp(App[int]):
     async def finish(self) -> None:
         trouble = ""
         try:
-            await asyncio.to_thread(self.world.finish, self.talk.text)
+            await asyncio.to_thread(self.world.finish)
             if self.secret:
                 await asyncio.to_thread(self.world.password, self.secret)
         except Failure as failure:
@@ -362,7 +369,7 @@ class SetupApp(App[int]):
     async def join(self) -> None:
         try:
             said = await asyncio.to_thread(self.world.join, self.talk.whole["code"])
-            await asyncio.to_thread(self.world.finish, "")
+            await asyncio.to_thread(self.world.finish)
         except Failure as failure:
             self.talk.back()
             await self.failed(str(failure), ASK)

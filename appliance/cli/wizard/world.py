@@ -22,6 +22,8 @@ class World:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.paths = Paths(options.root)
+        self.number: int | None = None
+        """Of the generation on trial."""
         self.by_ssh = session.administrator() is not None
 
     def cards(self) -> tuple[Card, ...]:
@@ -53,7 +55,17 @@ class World:
         """Begins the trial; it ends by confirm(), by give_back(), or by itself."""
         self._name(answers)
         request = {**file_request("apply", text.encode()), "within": TRIAL_SECONDS, "origin": session.caller()}
-        return self._sound(ask(self.options, {**request, "administrator": session.administrator()}))
+        answer = self._sound(ask(self.options, {**request, "administrator": session.administrator()}))
+        self.number = answer["trial"]["generation"] if answer["trial"] else None
+        # Now and not at the end: it may be confirmed in a session that outlives this one.
+        self._put(text)
+        return answer
+
+    def _put(self, text: str) -> None:
+        try:
+            setting_up.put_file(self.paths, text)
+        except setting_up.Refused as error:
+            raise Failure(str(error)) from None
 
     def confirm(self) -> None:
         """A person on the console has not lost the box, whatever became of its network; over ssh only a new session
@@ -64,7 +76,9 @@ class World:
     def standing(self) -> str:
         """trial, confirmed or gone: what has become of what was applied."""
         status = ask(self.options, {"verb": "status"})["status"]
-        return "trial" if status.get("trial") else "confirmed" if status["site"] else "gone"
+        if status["trial"]:
+            return "trial"
+        return "confirmed" if status["generation"] == self.number else "gone"
 
     def give_back(self) -> None:
         ask(self.options, {"verb": "rollback", "generation": None, "origin": session.caller(), "within": 90.0})
@@ -80,14 +94,9 @@ class World:
         except setting_up.Refused as error:
             raise Failure(str(error)) from None
 
-    def finish(self, text: str) -> None:
-        """What was confirmed lies where it is edited from now on; the answers are no longer needed."""
-        try:
-            if text:
-                setting_up.put_file(self.paths, text)
-            setting_up.forget_answers(self.paths)
-        except setting_up.Refused as error:
-            raise Failure(str(error)) from None
+    def finish(self) -> None:
+        """The answers are no longer needed."""
+        setting_up.forget_answers(self.paths)
 
     def _name(self, answers: Answers) -> None:
         try:

@@ -125,8 +125,8 @@ def _says(text: str) -> Callable[[Answers, Seen], str]:
 def _roles(answers: Answers, seen: Seen) -> dict[str, str]:
     return {
         ALONE: "this box alone; a second one can come later",
-        FIRST: "the first of two boxes that stand in for each other (needs a fixed address)",
-        SECOND: "the second of two: the first one runs, and shows a code (sudo appliance pair invite)",
+        FIRST: "of two that stand in for each other; needs a fixed address",
+        SECOND: "of two: the first one runs already, and shows a code",
     }
 
 

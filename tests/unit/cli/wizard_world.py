@@ -71,6 +71,6 @@ class PaperWorld(World):
     def password(self, text: str) -> None:
         self.done.append("password")
 
-    def finish(self, text: str) -> None:
+    def finish(self) -> None:
         self.done.append("finish")
         self.answers = {}

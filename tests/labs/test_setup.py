@@ -1,0 +1,195 @@
+"""The setup wizard on a real terminal, screen by screen: from a new box to an office that is online.
+
+internet (router, DHCP) 203.0.113.1
+            │
+     enp1s0 │
+     ┌──────┴──────┐
+     │   new box   │ ── its screen: tmux, 80x24, TERM=linux
+     └──────┬──────┘
+     enp2s0 │
+     ┌──────┴──────┐
+     │ office host │ 192.168.10.20
+     └─────────────┘
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.lab import Box, Lab, Node, wait_for
+from tests.lab.terminal import Terminal
+from tests.labs.wiring import pings
+
+INTERNET = "203.0.113.1"
+HOST = "192.168.10.20"
+
+
+class NewOffice:
+    def __init__(self, lab: Lab, dhcp: bool = True) -> None:
+        self.lab = lab
+        self.wan, self.lan = lab.switch("wan"), lab.switch("lan")
+        self.internet: Node = lab.node("internet")
+        self.internet.attach(self.wan, "eth0", [f"{INTERNET}/24"])
+        if dhcp:
+            options = ["--port=0", "--dhcp-authoritative", "--dhcp-range=203.0.113.50,203.0.113.60,255.255.255.0,10m"]
+            leases = f"--dhcp-leasefile=/run/leases-{lab.log.path.stem}"
+            self.internet.run("dnsmasq", "--interface=eth0", leases, "--pid-file=/run/dhcp.pid", *options)
+        self.host: Node = lab.node("host")
+        self.host.attach(self.lan, "eth0", [f"{HOST}/24"], gateway="192.168.10.1")
+        self.box: Box = lab.box("box")
+        # What udev would call them on a real board; the first one leads to the office here.
+        self.box.attach(self.lan, "enp1s0")
+        self.uplink = self.box.attach(self.wan, "enp2s0")
+        self.box.boot()
+
+    def console(self, *command: str) -> Terminal:
+        argv = [*self.box.entry()]
+        argv = [word if not word.startswith("TERM=") else "TERM=linux" for word in argv]
+        # script(1) makes it a terminal of the box's own.
+        return Terminal([*argv, "script", "-qec", " ".join(command), "/dev/null"], self.lab.log)
+
+
+@pytest.fixture
+def office(lab: Lab) -> NewOffice:
+    return NewOffice(lab)
+
+
+def kept(office: NewOffice) -> dict[str, str]:
+    path = office.box.data / "appliance/setup.yaml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    return dict(json.loads(path.read_text()))
+
+
+def test_a_new_box_is_set_up_at_its_screen(office: NewOffice, tmp_path: object) -> None:
+    box = office.box
+    box.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "anna@laptop", "-f", "/root/anna")
+    public = box.sh("cat /root/anna.pub").strip()
+    with office.console("/usr/lib/appliance/console", "--noclear", "-", "linux") as screen:
+        screen.shows("This box is new. Press Enter")
+        began = time.monotonic()
+        screen.press("Enter")
+        screen.shows("One box or two?")
+        print(f"the first screen stands after {time.monotonic() - began:.1f} s")
+        screen.press("Enter")
+        screen.shows("The name of the office")
+        screen.write("Zürich!")
+        screen.shows("is not a name")
+        screen.write("zurich")
+        screen.shows("good")
+        screen.press("Enter")
+        screen.shows("The name of this box")
+        screen.press("Enter")
+
+        screen.shows("Which cable goes to the internet?")
+        office.uplink.cut()
+        screen.shows("enp2s0 lost its cable")
+        office.uplink.mend()
+        wait_for(lambda: "no cable" not in screen.screen, 5, "the cable is in again")
+        screen.press("Enter")
+        screen.shows("How does the box get its internet address?")
+        assert kept(office)["uplink"] == "enp2s0"
+
+        box.power_cut()
+
+    box.boot()
+    with office.console("/usr/lib/appliance/console", "--noclear", "-", "linux") as screen:
+        screen.shows("This box is new. Press Enter")
+        screen.press("Enter")
+        screen.shows("How does the box get its internet address?")
+        screen.press("Enter")
+        screen.shows("was given", 20)
+        screen.shows("Which cable goes to the office?")
+        assert "203.0.113" not in box.sh("ip -4 -o address"), "what was tried has gone again"
+        screen.press("Enter")
+        screen.shows("The box's address in the office")
+        screen.write("203.0.113.200/24")
+        screen.press("Enter")
+        screen.shows("The tunnel for colleagues")
+        screen.press("Escape")
+        screen.shows("203.0.113.200/24")
+        screen.write("192.168.10.1/24")
+        screen.press("Enter")
+        screen.shows("The tunnel for colleagues")
+        screen.write("office")
+        screen.press("Enter")
+        for title in ("The tunnel's UDP port", "The box's address in the tunnel"):
+            screen.shows(title)
+            screen.press("Enter")
+        screen.shows("Where is the box found from outside?")
+        screen.write("office.example.net")
+        screen.press("Enter")
+        screen.shows("Who looks after this box?")
+        screen.write("anna")
+        screen.press("Enter")
+        screen.shows("The administrator's ssh key")
+        screen.write(public)
+        screen.press("Enter")
+        screen.shows("Who may sign configurations?")
+        screen.press("Enter")
+        screen.shows("Who connects first?")
+        screen.press("Enter")
+        screen.shows("A password for this screen?")
+        screen.write("a-long-password")
+        assert "a-long" not in screen.screen
+        screen.press("Enter")
+        screen.shows("This is your appliance.yaml")
+        screen.press("End")
+        screen.shows("sysctl net.ipv4.ip_forward = 1")
+        screen.press("Enter")
+        screen.shows("It runs, on trial", 30)
+        wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online during the trial")
+        screen.press("Enter")
+        screen.shows("The box is set up")
+        screen.shows("--endpoint office.example.net:51820")
+        screen.press("Enter")
+        screen.shows("login:")
+
+    assert pings(office.host, INTERNET)
+    assert not (box.data / "appliance/setup.yaml").exists()
+    assert "confirmed" in box.sh("appliance history")
+    assert box.run("appliance", "plan").stdout.startswith("nothing to do"), "the file that is edited is what runs"
+    box.power_cut()
+    box.boot()
+    wait_for(lambda: pings(office.host, INTERNET), 20, "after a power cut the office is online by itself")
+    assert box.sh("getent shadow admin").startswith("admin:$"), "the console's login is there again"
+    assert ":22 " in box.sh("ss -Hltn")
+    print("set up at its screen; the office is online, also after a power cut")
+
+
+def test_a_trial_that_does_not_please_is_taken_back(office: NewOffice) -> None:
+    answers = {"pair": "alone", "site": "zurich", "box": "alpha", "uplink": "enp2s0", "how": "dhcp", "lan": "enp1s0",
+               "lan_address": "192.168.99.1/24", "tunnel": "none", "admin": "none", "signer": "none"}  # fmt: skip
+    office.box.put("/data/appliance/setup.yaml", json.dumps(answers), 0o600)
+    with office.console("appliance", "setup") as screen:
+        screen.shows("A password for this screen?")
+        screen.press("Enter")
+        screen.shows("This is your appliance.yaml")
+        screen.press("Enter")
+        screen.shows("It runs, on trial", 30)
+        screen.press("Escape")
+        screen.shows("it is taken back", 30)
+        assert "192.168.99.1" not in office.box.sh("ip -4 -o address")
+        screen.press("F10")
+    assert kept(office) == answers
+
+
+def test_a_file_of_answers_does_the_same_without_a_screen(office: NewOffice) -> None:
+    box = office.box
+    answers = "site: zurich\nuplink: enp2s0\nlan: enp1s0\nconsole_password: a-long-password\n"
+    box.put("/tmp/answers.yaml", answers)
+    first = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", "--print").stdout
+    said = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", timeout=90).stdout
+    assert "the box is set up" in said
+    wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online")
+    assert box.sh("cat /data/appliance/appliance.yaml") == first
+    assert "confirmed" in box.sh("appliance history")
+    assert "a-long-password" not in box.sh("grep -r a-long-password /data /run 2>/dev/null || true")
+
+    again = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", check=False)
+    assert again.returncode == 1 and "serves zurich already" in again.stderr
+    box.put("/tmp/wrong.yaml", "uplink: enp9s0\nlan: enp1s0\n")
+    wrong = box.run("appliance", "setup", "--replace", "--answers", "/tmp/wrong.yaml", check=False)
+    assert wrong.returncode == 1 and "uplink: 'enp9s0' is not offered here" in wrong.stderr, wrong.stderr
