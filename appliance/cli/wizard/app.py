@@ -58,6 +58,8 @@ class SetupApp(App[int]):
 
     def __init__(self, world: World) -> None:
         super().__init__(ansi_color=True)
+        # Nothing moves by itself: a serial line carries 11 kB/s.
+        self.animation_level = "none"
         self.world = world
         cards = world.cards()
         self.talk = Conversation(world.kept(), Seen(cards))
