@@ -68,10 +68,10 @@ def _first_with_cable(cards: dict[str, str]) -> str:
 
 
 def _hows(answers: Answers, seen: Seen) -> dict[str, str]:
-    found = {"dhcp": f"from the provider's router (DHCP){': it gave ' + seen.offered if seen.offered else ''}"}
-    if _first(answers):
-        found = {}
-    return {**found, "static": "fixed: the provider told you an address and a gateway"}
+    return {
+        "dhcp": f"from the provider's router (DHCP){': it gave ' + seen.offered if seen.offered else ''}",
+        "static": "fixed: the provider told you an address and a gateway",
+    }
 
 
 def _free(offers: tuple[str, ...], taken: list[str]) -> str:
@@ -125,7 +125,7 @@ def _says(text: str) -> Callable[[Answers, Seen], str]:
 def _roles(answers: Answers, seen: Seen) -> dict[str, str]:
     return {
         ALONE: "this box alone; a second one can come later",
-        FIRST: "of two that stand in for each other; needs a fixed address",
+        FIRST: "of two that stand in for each other",
         SECOND: "of two: the first one runs already, and shows a code",
     }
 

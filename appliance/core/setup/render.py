@@ -56,13 +56,13 @@ def _flow(text: str) -> str:
 def _boxes(answers: Answers) -> list[str]:
     uplink = [f"device: {word(answers['uplink'])}"]
     lan = f"device: {word(answers['lan'])}"
-    if answers["pair"] == "first":
+    if answers["address"] == "dhcp" or answers["pair"] != "first":
+        uplink.append(f"address: {word(answers['address'])}")
+    if answers["address"] != "dhcp":
         uplink.append(f"gateway: {word(answers['gateway'])}")
+    if answers["pair"] == "first":
         own = {answers["box"]: answers["lan_own"], answers["partner"]: answers["lan_partner"]}
     else:
-        uplink.append(f"address: {word(answers['address'])}")
-        if answers["address"] != "dhcp":
-            uplink.append(f"gateway: {word(answers['gateway'])}")
         own = {answers["box"]: answers["lan_address"]}
     lines = []
     for box, address in own.items():
@@ -78,12 +78,14 @@ def _boxes(answers: Answers) -> list[str]:
 def _failover(answers: Answers) -> list[str]:
     if answers["pair"] != "first":
         return []
+    # A lease moves by itself.
+    wan = [f"    wan: {word(answers['address'])}"] if answers["address"] != "dhcp" else []
     return [
         "",
         "failover:",
         f"  prefer: {word(answers['box'])}",
         "  virtual_addresses:     # what the office and the internet talk to, whichever box is master",
-        f"    wan: {word(answers['address'])}",
+        *wan,
         f"    lan: {word(answers['lan_address'])}",
         "  pair_link: lan",
     ]

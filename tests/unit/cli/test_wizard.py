@@ -151,12 +151,12 @@ def test_no_answer_from_the_provider_is_said_and_may_be_overruled() -> None:
     played(world, story)
 
 
-def test_a_pair_is_not_offered_dhcp_and_the_second_box_asks_for_the_code() -> None:
+def test_a_pair_is_offered_dhcp_too_and_the_second_box_asks_for_the_code() -> None:
     async def story(app: SetupApp, pilot: Pilot[int]) -> None:
         await enter(app, pilot, "first")
         for answer in ("zurich", "alpha", "enp1s0"):
             await enter(app, pilot, answer)
-        assert list(app.talk.choices()) == ["static"]
+        assert list(app.talk.choices()) == ["dhcp", "static"]
         for _ in range(4):
             await pilot.press("escape")
         await settled(app, pilot)
