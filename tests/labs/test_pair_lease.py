@@ -206,10 +206,10 @@ def test_one_voice(duo: LeaseDuo) -> None:
             with traffic(duo, "nothing happens"):
                 duo.bravo.sh("systemctl restart appliance")
                 wait_for(lambda: pair(duo.bravo).get("role") == "backup", 20, "bravo's supervisor is back")
-                duo.bravo.sh("ip link set lease-wan up")
-                wait_for(lambda: ",UP" not in duo.bravo.sh("ip -o link show lease-wan"), 5, "down again")
         told = [line for line in standby.lines if "51820" in line or "BOOTP" in line or "ARP" in line]
         assert told == []
+        duo.bravo.sh("ip link set lease-wan up")
+        wait_for(lambda: ",UP" not in duo.bravo.sh("ip -o link show lease-wan"), 5, "what a hand did is undone")
         with capture(duo.alpha, "enp1s0", "", "-Q", "out", "-e") as before:
             hand_over(duo.alpha, "bravo")
             duo.settled(duo.bravo)
