@@ -51,7 +51,7 @@ class SetupApp(App[int]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = [  # noqa: RUF012
         Binding("escape", "back", priority=True),
-        Binding("enter", "onward", priority=True),
+        Binding("enter", "onward"),
         Binding("f2", "stick", priority=True),
         Binding("f10,ctrl+q", "leave", priority=True),
     ]
@@ -155,6 +155,14 @@ class SetupApp(App[int]):
         if self.stage == ASK and event.value != self.opened:
             self.untried = self.opened = ""
             self.check_live(event.value.strip())
+
+    # Enter goes the way of all other keys, through the field: with a way of its own it would overtake what was pasted
+    # just before it.
+    async def on_input_submitted(self) -> None:
+        await self.action_onward()
+
+    async def on_option_list_option_selected(self) -> None:
+        await self.action_onward()
 
     def check_live(self, text: str) -> None:
         wrong = self.talk.wrong(text) if text else ""
