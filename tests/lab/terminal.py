@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -59,9 +60,13 @@ class Terminal:
         self._tmux("send-keys", *keys)
 
     def write(self, text: str) -> None:
-        """Types in the place of what stands in the field: End, then all of it away."""
+        """Types in the place of what stands in the field: End, then all of it away.
+
+        Textual carries out a field's bindings later than it takes letters, so letters wait for the empty field.
+        """
         self.log.line(f"[terminal] type {text}")
         self._tmux("send-keys", "End", "C-u")
+        wait_for(lambda: re.search(r"│ +│", self.screen), 5, "the field is empty")
         self._tmux("send-keys", "-l", text)
 
     def __enter__(self) -> Self:

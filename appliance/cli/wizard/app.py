@@ -105,7 +105,7 @@ class SetupApp(App[int]):
         choices = self.talk.choices()
         keys = "Enter next   Esc back" + ("   F2 from a USB stick" if question.kind == KEY else "") + "   F10 leave"
         self.opened = offered = self.talk.offered
-        field: Input | OptionList = Input(offered, id="input")
+        field: Input | OptionList = Input(offered, id="input", select_on_focus=False)
         if choices:
             field = OptionList(*[Option(f"{key:<9} {said}", id=key) for key, said in choices.items()], id="options")
             field.highlighted = list(choices).index(offered) if offered in choices else 0
@@ -128,7 +128,8 @@ class SetupApp(App[int]):
         self.say("")
         if field is not None:
             await holder.mount(field)
-            field.focus()
+            # At once, and not when its turn comes: what is typed meanwhile would be lost.
+            self.screen.set_focus(field)
         elif text:
             scroll.scroll_home(animate=False)
             scroll.focus()
