@@ -131,8 +131,8 @@ class SetupApp(App[int]):
             # At once, and not when its turn comes: what is typed meanwhile would be lost.
             self.screen.set_focus(field)
         elif text:
-            scroll.scroll_home(animate=False)
-            scroll.focus()
+            scroll.scroll_home(animate=False, immediate=True)
+            self.screen.set_focus(scroll)
 
     async def busy(self, what: str) -> None:
         self.stage = BUSY
