@@ -146,7 +146,7 @@ def test_a_new_box_is_set_up_at_its_screen(office: NewOffice) -> None:
         wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online during the trial")
         screen.press("Enter")
         screen.shows("The box is set up")
-        screen.shows("--endpoint office.example.net:51820")
+        screen.shows("office.example.net:51820")
         screen.press("Enter")
         screen.shows("login:")
 
