@@ -24,15 +24,19 @@ rootfs: ## build the product's root file system (build/rootfs); nothing to do co
 devroot: ## the same with the test tools (build/devroot)
 	@image/build devroot
 
+.PHONY: image
+image: ## the image that a person flashes, for this machine's architecture (build/image/)
+	@image/build image
+
 .PHONY: check
 check: ## lint, types and unit tests, in seconds
 	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab tests/demo tests/bench; $(PYTEST) -q tests/unit'
+	$(MYPY) appliance tests/lab tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) -q tests/unit'
 
 .PHONY: test
 test: ## everything: check, and all labs with booted boxes
 	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab tests/demo tests/bench; $(PYTEST) tests'
+	$(MYPY) appliance tests/lab tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) --ignore=tests/images tests'
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
@@ -42,6 +46,10 @@ test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its
 fuzz: ## the two parsers that meet unsigned bytes, with many more inputs than `check` takes (FUZZ=20000 of each kind)
 	@$(WORLD) env HYPOTHESIS_EXAMPLES=$(or $(FUZZ),20000) $(PYTEST) -q tests/unit/bundle/test_envelope.py \
 	tests/unit/config/test_hostile_files.py
+
+.PHONY: test-image
+test-image: image ## the image booted from its disk file: Secure Boot, first boot, power cuts, an office (minutes)
+	@$(WORLD) $(PYTEST) -q -rP tests/images
 
 .PHONY: golden
 golden: ## rewrite the expected outputs of the cases; then read the diff

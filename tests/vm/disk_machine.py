@@ -1,0 +1,156 @@
+"""An emulated machine that boots a disk file as hardware would: UEFI with Secure Boot, shim, GRUB, kernel.
+
+    disk file ── virtio ──► OVMF (Microsoft's keys enrolled) ─► shim ─► GRUB ─► Debian's kernel ─► the product
+    console   ◄── ttyS0 ──► what a person at the serial line sees and types
+    shell     ◄── ttyS1 ──► a root shell of the test's own, by a unit in the machine's SMBIOS strings
+                            (systemd.system-credentials(7), systemd.extra-unit.*): the image knows nothing of it
+
+No hardware acceleration is needed. The power is cut by killing the emulator; the disk file is then as a disk would be
+whose cache had been written.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import select
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+FIRMWARE = Path("/usr/share/OVMF")
+_CONTROL = re.compile(r"\x1b(?:\[[0-9;?!]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)|\r")
+_SHELL = """\
+[Unit]
+Description=A shell for the test
+DefaultDependencies=no
+After=local-fs.target systemd-tmpfiles-setup.service
+
+[Service]
+ExecStart=/bin/bash --noprofile --norc
+Environment=HOME=/root TERM=dumb LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
+StandardInput=tty-force
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS1
+Restart=always
+"""
+_WANTED = "[Unit]\nWants=test-shell.service\n"
+
+
+class Line:
+    """One serial line: what it has said so far, without what moves a cursor."""
+
+    def __init__(self, end: socket.socket, log: Path) -> None:
+        self.end, self.log = end, log
+        self.said, self._heard = "", b""
+
+    def wait_for(self, pattern: str, seconds: float, since: int = 0) -> re.Match[str]:
+        """Waits until the line has shown `pattern` (a regular expression), in what it said from `since` on."""
+        end = time.monotonic() + seconds
+        while True:
+            found = re.compile(pattern, re.MULTILINE).search(self.said, since)
+            if found:
+                return found
+            left = end - time.monotonic()
+            if left <= 0 or not self.hear(left):
+                shown = self.said[-4000:]
+                raise AssertionError(f"the line did not show {pattern!r} in {seconds} s; its end:\n{shown}")
+
+    def write(self, text: str) -> None:
+        self.end.sendall(text.encode())
+
+    def hear(self, seconds: float) -> bool:
+        """Takes in what the line shows next; False where it stays silent so long, or is gone."""
+        if not select.select([self.end], [], [], seconds)[0]:
+            return False
+        heard = self.end.recv(65536)
+        with self.log.open("ab") as log:
+            log.write(heard)
+        self._heard += heard
+        # As a whole, since what controls the screen may arrive in pieces.
+        self.said = _CONTROL.sub("", self._heard.decode(errors="replace"))
+        return bool(heard)
+
+
+class DiskMachine:
+    """One machine and its disk; `folder` holds its files, and what its lines showed (folder/console, folder/shell)."""
+
+    console: Line
+    shell: Line
+
+    def __init__(self, folder: Path, image: Path, gigabytes: int = 4) -> None:
+        self.folder = folder
+        self.disk = folder / "disk"
+        subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
+        with self.disk.open("r+b") as disk:
+            disk.truncate(gigabytes << 30)
+        shutil.copy(FIRMWARE / "OVMF_VARS_4M.ms.fd", folder / "variables")
+        self._emulator: subprocess.Popen[bytes] | None = None
+
+    def power_on(self, more: Sequence[str] = ()) -> DiskMachine:
+        """Starts it. `more` are further arguments of QEMU."""
+        command = ["qemu-system-x86_64", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi,tb-size=512"]
+        command += ["-cpu", "Nehalem", "-smp", "2", "-m", "1024", "-display", "none", "-nic", "none"]
+        command += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+        for unit, file in enumerate((FIRMWARE / "OVMF_CODE_4M.secboot.fd", self.folder / "variables")):
+            readonly = "on" if unit == 0 else "off"
+            command += ["-drive", f"if=pflash,format=raw,unit={unit},file={file},readonly={readonly}"]
+        command += ["-drive", f"if=none,id=disk,file={self.disk},format=raw,cache=unsafe,discard=unmap"]
+        command += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
+        for name, text in (("extra-unit.test-shell.service", _SHELL), ("unit-dropin.sysinit.target", _WANTED)):
+            encoded = base64.b64encode(text.encode()).decode()
+            command += ["-smbios", f"type=11,value=io.systemd.credential.binary:systemd.{name}={encoded}"]
+        theirs = []
+        for name in ("console", "shell"):
+            here, there = socket.socketpair()
+            theirs.append(there)
+            command += ["-chardev", f"socket,id={name},fd={there.fileno()}", "-serial", f"chardev:{name}"]
+            setattr(self, name, Line(here, self.folder / name))
+        fds = [each.fileno() for each in theirs]
+        self._emulator = subprocess.Popen([*command, *more], stdin=subprocess.DEVNULL, pass_fds=fds)
+        for each in theirs:
+            each.close()
+        return self
+
+    def power_cut(self) -> None:
+        """Ends it at this instant."""
+        if self._emulator is not None:
+            self._emulator.kill()
+            self._emulator.wait()
+            self.console.end.close()
+            self.shell.end.close()
+        self._emulator = None
+
+    def listen(self, seconds: float) -> None:
+        """Lets it run for so long, whatever it shows: for a power cut in the middle of anything."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self.console.hear(left):
+            pass
+
+    def booted(self, seconds: float) -> DiskMachine:
+        """Waits for the test's own shell."""
+        end = time.monotonic() + seconds
+        while "ready-42" not in self.shell.said:
+            left = end - time.monotonic()
+            assert left > 0, f"no shell after {seconds} s; the console's end:\n{self.console.said[-4000:]}"
+            self.console.hear(0.1)  # a line that nobody reads stops whoever writes there
+            self.shell.write("stty -echo -onlcr cols 400; PS1= PS2=; dmesg -n 1; echo ready-$((40 + 2))\n")
+            self.shell.hear(min(left, 5))
+        return self
+
+    def run(self, command: str, seconds: float = 120) -> tuple[int, str]:
+        """Runs a line of shell in it; returns exit code and what it showed."""
+        since = len(self.shell.said)
+        self.shell.write(f"echo begin-$((40 + 2)); ( {command}\n) </dev/null 2>&1; echo end-$?-\n")
+        found = self.shell.wait_for(r"begin-42\n([^\0]*?)end-(\d+)-", seconds, since)
+        return int(found[2]), found[1]
+
+    def sh(self, command: str, seconds: float = 120) -> str:
+        """As `run`, for a command that must succeed."""
+        code, shown = self.run(command, seconds)
+        assert code == 0, f"{command}\nexit code {code}:\n{shown}"
+        return shown
