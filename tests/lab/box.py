@@ -157,10 +157,13 @@ class Box(Node):
         The cables go with it: the network of a box in which nothing runs any more would forward for a while.
         """
         self.log.line(f"[{self.name}] POWER CUT")
-        (self._cgroup / "cgroup.kill").write_text("1")
+        self._kill()
         for link in self.links:
             link.cut()
         self._off()
+
+    def _kill(self) -> None:
+        (self._cgroup / "cgroup.kill").write_text("1")
 
     def freeze(self) -> None:
         """The box stands still with all that runs in it, as a virtual machine that is not given a processor."""
@@ -202,7 +205,9 @@ class Box(Node):
 
     def close(self) -> None:
         if self.running:
-            self.power_cut()
+            # Its cables may be gone already.
+            self._kill()
+            self._off()
         super().close()
         self._remove_cgroup()
         shutil.rmtree(self.home, ignore_errors=True)
