@@ -25,6 +25,7 @@ VERBS = {
     "bundle": "signed configurations: keygen, create, sign, verify, show on any laptop; apply on the box",
     "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",
+    "support": "an archive for whoever is to help, free of this box's secrets",
     "schema": "prints the JSON Schema of appliance.yaml, for editors",
     "supervise": "the service; started by systemd",
 }
