@@ -14,6 +14,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,16 @@ def run(options: argparse.Namespace) -> int:
     piped = str(options.output) == "-"
     if piped and sys.stdout.isatty():
         raise Failure("an archive is nothing for a screen; name a file: -o FILE")
-    try:
-        configuration = paths.configuration.read_bytes()
-    except OSError:
-        configuration = b""
-    status = _answer(options, {"verb": "status"}, "status")
+    status = _answer(options, lambda: {"verb": "status"}, "status")
     answers = {
         "status": status,
-        "plan": _answer(options, file_request("plan", configuration)),
-        "history": _answer(options, {"verb": "history", "generation": None}, "history"),
+        "plan": _answer(options, lambda: file_request("plan", _configuration(paths))),
+        "history": _answer(options, lambda: {"verb": "history", "generation": None}, "history"),
     }
     site, box = status.get("site"), status.get("box")
     name = archive_name(site or "", box or paths.box_name() or "", now)
     texts = {f"{verb}.json": json.dumps(answer, indent=2) + "\n" for verb, answer in answers.items()}
-    texts["appliance-version.txt"] = f"appliance {__version__}\n"
+    texts["appliance-version.txt"] = f"{__version__}\n"
     try:
         found = support.members(paths, texts)
     except PermissionError:
@@ -74,10 +71,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _answer(options: argparse.Namespace, request: dict[str, Any], part: str = "") -> Any:
-    """What the supervisor says, or why it does not."""
+def _configuration(paths: Paths) -> bytes:
     try:
-        answer = ask(options, request, SECONDS)
+        return paths.configuration.read_bytes()
+    except OSError as error:
+        raise Failure(f"{paths.configuration} cannot be read: {error.strerror}") from None
+
+
+def _answer(options: argparse.Namespace, request: Callable[[], dict[str, Any]], part: str = "") -> Any:
+    """What the supervisor says, or why it cannot be asked or does not answer."""
+    try:
+        answer = ask(options, request(), SECONDS)
     except Failure as failure:
         return {"error": str(failure)}
     return answer[part] if part else answer

@@ -20,9 +20,13 @@ _BEFORE_KEY = r"(?:private|preshared|secret)[ _-]?key[\"']?\s*[:=]\s*[\"']?"
 _LOOKS_SECRET = (
     # wg(8), wg-quick(8), and the userspace engines' interface, which writes keys in hex.
     (re.compile(rf"({_BEFORE_KEY}){_KEY}", re.IGNORECASE), r"\1[redacted: a key]"),
-    # PEM (RFC 7468) and OpenSSH's own; one that was cut off as well.
+    # PEM (RFC 7468) and OpenSSH's own. Of one without an end what can be its body, and not the rest of the text.
     (
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+            r"(?:(?:(?!-----BEGIN ).){0,20000}?-----END [A-Z ]*PRIVATE KEY-----|(?:[A-Za-z0-9+/=\\]{16,}|\s)*)",
+            re.DOTALL,
+        ),
         "[redacted: a private key]",
     ),
     (re.compile(r"AGE-SECRET-KEY-[0-9A-Z-]{20,}", re.IGNORECASE), "[redacted: an age identity]"),

@@ -53,6 +53,7 @@ What a box said about itself, for whoever is to help.
 status.json, plan.json, history.json   appliance status, plan (to appliance.yaml) and history, each with --json
 appliance.yaml                         the file
 network.txt, wireguard.txt, firewall.txt, units.txt, machine.txt, versions.txt   the commands that stand in them
+appliance-version.txt                  of our own software
 journal.txt                            the last day of this box's own units
 
 Addresses, host names, the names of peers and their public keys are in here. Private keys, preshared keys, passwords

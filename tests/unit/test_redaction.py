@@ -90,7 +90,11 @@ OTHERS = {
     "an engine's interface": (f"private_key={RAW.hex()}", "private_key=[redacted: a key]"),
     "JSON": (f'"private_key": "{KEY}"', '"private_key": "[redacted: a key]"'),
     "PEM": (f"a\n{SSH_KEY}b", "a\n[redacted: a private key]\nb"),
-    "PEM that was cut off": (SSH_KEY[:90], "[redacted: a private key]"),
+    "PEM that was cut off": (f"{SSH_KEY[:90]}\n12:00 is noon", "[redacted: a private key]12:00 is noon"),
+    "PEM in a journal": (
+        "".join(f"12:00 box: {line}\n" for line in SSH_KEY.splitlines()) + "12:01 box: more",
+        "12:00 box: [redacted: a private key]\n12:01 box: more",
+    ),
     "age": (IDENTITY.splitlines()[2], "[redacted: an age identity]"),
     "crypt": (f"password {HASH} set", "password [redacted: a password's hash] set"),
     "a URL": ("https://box:s3cret@example.net/b", "https://box:[redacted: a password]@example.net/b"),

@@ -63,6 +63,13 @@ def test_without_a_supervisor_it_holds_the_rest_and_no_secret(root: Path, capsys
     assert not [name for name, text in found.items() if PSK in text]
 
 
+def test_a_file_that_is_too_long_to_be_planned_is_sent_all_the_same(root: Path) -> None:
+    (root / "data/appliance/appliance.yaml").write_text("#" * (5 << 20) + "\n")
+    assert main(["support", "--root", str(root), "-o", str(root / "x")]) == 0
+    found = unpacked((root / "x").read_bytes())
+    assert "the file is 5.2 MB long" in found["plan.json"] and len(found["appliance.yaml"]) > 5 << 20
+
+
 def test_it_goes_into_a_pipe(root: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert main(["support", "--root", str(root), "-o", "-"]) == 0
     assert "appliance.yaml" in unpacked(capsysbinary.readouterr().out)
