@@ -49,7 +49,8 @@ def add(options: argparse.Namespace) -> int:
         expires=options.expires,
     )
     try:
-        content = edit.add(file.content, tunnel, peer, rules)
+        missing = [rule for rule in rules if not choose.granted_already(config, rule.from_, rule.to)]
+        content = edit.add(file.content, tunnel, peer, missing)
     except Unable as error:
         raise Failure(f"{file.path}: {error}") from None
     new_rules = [AllowRule.model_validate({"from": rule.from_, "to": rule.to}) for rule in rules]

@@ -128,8 +128,6 @@ class Surroundings:
 
 
 class Duo(Surroundings):
-    yaml = YAML
-
     def build(self) -> Duo:
         self.wire()
         self.alpha, self.bravo = (self._box(name) for name in ("alpha", "bravo"))

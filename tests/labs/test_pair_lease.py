@@ -38,14 +38,15 @@ interface zurich {
 """
 
 
-class LeaseDuo(Duo):
-    yaml = (
-        re.sub(r"address: 203\.0\.113\.\d/24, gateway: 203\.0\.113\.1", "address: [dhcp, ra]", YAML).replace(
-            "    wan: 203.0.113.10/24\n", ""
-        )
-        + f"  port_forwards: [{{{{from: wan, port: tcp/9000, to: {HOST}}}}}]\n"
+LEASED = (
+    re.sub(r"address: 203\.0\.113\.\d/24, gateway: 203\.0\.113\.1", "address: [dhcp, ra]", YAML).replace(
+        "    wan: 203.0.113.10/24\n", ""
     )
+    + f"  port_forwards: [{{{{from: wan, port: tcp/9000, to: {HOST}}}}}]\n"
+)
 
+
+class LeaseDuo(Duo):
     def build(self) -> LeaseDuo:
         super().build()
         self.lend(10)
@@ -133,7 +134,7 @@ def asked() -> list[Capture]:
 @pytest.fixture(scope="module")
 def duo(asked: list[Capture]) -> Iterator[LeaseDuo]:
     with Lab("pair-lease", __doc__ or "") as lab:
-        duo = LeaseDuo(lab).build()
+        duo = LeaseDuo(lab, yaml=LEASED).build()
         with capture(duo.internet, "zurich", DHCP, "-vv") as said:
             asked.append(said)
             duo.boot()

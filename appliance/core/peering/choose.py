@@ -159,3 +159,15 @@ def _zone(config: Config, zone: str, without: str | None) -> list[Network]:
                 found.append(each.network)
     virtual = config.failover.virtual_addresses.get(name, []) if config.failover else []
     return [*found, *(each.network for each in virtual)]
+
+
+def granted_already(config: Config, from_: str, to: str) -> bool:
+    """Whether a rule of the file lets the one zone reach all of the other: `check` would call a second one needless."""
+
+    def covers(zone: str, wanted: str) -> bool:
+        return wanted == zone or wanted.startswith(f"{zone}.")
+
+    return any(
+        covers(rule.from_, from_) and covers(rule.to, to) and not (rule.services or rule.ports or rule.hosts)
+        for rule in config.firewall.allow
+    )
