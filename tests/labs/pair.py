@@ -188,10 +188,11 @@ def hand_over(box: Box, other: str) -> None:
 
 
 def prefer_alpha(duo: Duo) -> None:
-    """Alpha has the role, again. That it lost it time and again is forgiven: many events share one lab."""
+    """Alpha has the role, again. That it gave it away, or lost it time and again, is forgiven: tests share one lab."""
+    forgiven = ("it lost the role", "it gave the role away")
 
     def has_it() -> bool:
-        if any("it lost the role" in reason for reason in pair(duo.alpha).get("not_ready", [])):
+        if any(reason.startswith(forgiven) for reason in pair(duo.alpha).get("not_ready", [])):
             duo.bravo.run("appliance", "handover", check=False)
         return duo.master() is duo.alpha
 
