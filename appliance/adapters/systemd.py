@@ -67,6 +67,12 @@ def running(unit: str) -> bool:
     return state in ("active", "activating", "reloading")
 
 
+def state(unit: str) -> dict[str, str]:
+    """The unit in systemd's own words: LoadState, ActiveState, Result. Raises Refused."""
+    lines = _run("systemctl", "show", "--property=LoadState,ActiveState,Result", unit).splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
 def main_pid(unit: str) -> int:
     """The unit's main process, 0 when it does not run."""
     return int(_run("systemctl", "show", "--property=MainPID", "--value", unit).strip() or "0")

@@ -26,6 +26,7 @@ VERBS = {
     "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",
     "support": "an archive for whoever is to help, free of this box's secrets",
+    "doctor": "what is wrong and why, with what shows it and what to do",
     "schema": "prints the JSON Schema of appliance.yaml, for editors",
     "supervise": "the service; started by systemd",
 }

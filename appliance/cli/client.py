@@ -24,6 +24,10 @@ class Refusal(Failure):
         self.name = name
 
 
+class SilentSupervisor(Failure):
+    """Nobody answers at the control socket."""
+
+
 SOCKET_BYTES = 5 << 20
 """The control socket takes lines of 8 MB; what is longer than a configuration may be gets its answer here."""
 
@@ -57,11 +61,11 @@ def ask(options: argparse.Namespace, request: dict[str, Any], seconds: float = S
             with connection.makefile("rb") as stream:
                 answer = json.loads(stream.readline())
         except (FileNotFoundError, ConnectionRefusedError):
-            raise Failure("the supervisor does not run here; start it: systemctl start appliance") from None
+            raise SilentSupervisor("the supervisor does not run here; start it: systemctl start appliance") from None
         except PermissionError:
             raise Failure("only root and the group appliance may do this; put sudo before it") from None
         except (TimeoutError, ConnectionError, ValueError):
-            raise Failure("the supervisor did not answer; see `journalctl -u appliance`") from None
+            raise SilentSupervisor("the supervisor did not answer; see `journalctl -u appliance`") from None
     if "error" in answer:
         raise Refusal(answer["error"], answer.get("refusal", ""))
     return dict(answer)

@@ -1,0 +1,62 @@
+"""The box itself: its supervisor, its configuration, its disks, its engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from appliance.core.doctor.evidence import Evidence
+from appliance.core.doctor.finding import Finding
+
+LEAST_BYTES = 8 << 20
+"""Below that the next generation, a receipt or the floor of time may not fit (docs/DESIGN.md, Trials)."""
+
+
+def supervisor(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.supervisor:
+        yield Finding(
+            "supervisor",
+            "",
+            "The supervisor does not run, so nothing is changed, repaired or watched; what was set up goes on.",
+            (evidence.supervisor,),
+            "sudo systemctl start appliance; why it ended: journalctl -u appliance -n 50",
+        )
+    elif not evidence.box:
+        reasons = evidence.refused or ("no generation was confirmed on this box",)
+        yield Finding(
+            "no-configuration",
+            "",
+            "The box has no configuration that it could run, and forwards nothing.",
+            reasons,
+            "appliance setup, or appliance apply FILE and appliance confirm",
+        )
+
+
+def box(evidence: Evidence) -> Iterator[Finding]:
+    for disk in evidence.disks:
+        if disk.free < LEAST_BYTES or not disk.files_left:
+            what = f"{disk.free >> 10} kB of {disk.total >> 20} MB free" if disk.files_left else "no file can be added"
+            yield Finding(
+                "disk-full",
+                disk.path,
+                f"The disk under {disk.path} is full: what runs goes on, but nothing new can be applied or noted.",
+                (f"{disk.path}: {what}",),
+                f"find what takes the space, sudo du -xh {disk.path} | sort -h | tail, and remove it",
+            )
+    for tunnel in evidence.tunnels:
+        if tunnel.engine_wanted == "kernel" and tunnel.engine == "userspace":
+            yield Finding(
+                "engine",
+                tunnel.name,
+                f"Tunnel {tunnel.name} runs on the userspace engine although the file says `engine: kernel`.",
+                (f"{tunnel.device} is a tun device",),
+                "see `modinfo wireguard` and `journalctl -k`; a kernel with the module, or `engine: auto`",
+            )
+    for taken in evidence.taken:
+        yield Finding(
+            "address-taken",
+            taken.address,
+            f"Another host on {taken.device} uses {taken.address}, which is this box's.",
+            (f"{taken.mac} answered when {taken.device} was asked who has {taken.address}",),
+            f"find the host with that hardware address and give it another address, or take it out of reach on "
+            f"{taken.device}",
+        )

@@ -1,0 +1,185 @@
+"""What the doctor knows: the answers to its questions, gathered within a few seconds (shell/doctoring.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appliance.core.doctor.wire import Overheard
+
+NO_SUCH_NAME = "the name does not exist"
+NO_ANSWER = "no name server answered"
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkSeen:
+    """`gateways` are those it knows, `answering` those of them that answered ARP or ND just now.
+
+    `elsewhere`: its lease is the other box's at this moment, so that nothing here is amiss.
+    """
+
+    name: str
+    device: str
+    present: bool = True
+    carrier: bool = True
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    answering: tuple[str, ...] = ()
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NameServer:
+    address: str
+    answers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a name said, just now and not from a cache. `trouble` is "" where it has addresses."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`offset`: seconds that this clock is ahead of the time server's; None where no time server answered."""
+
+    synchronised: bool = True
+    server: str = ""
+    offset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """A peer, and what came of calling it. Bytes are those of the time that was listened.
+
+    `called`: something was sent to it. `pings`: its endpoint's host answers a ping; `echoes`: the peer does, through
+    the tunnel; None where it was not asked.
+    """
+
+    tunnel: str
+    name: str
+    public_key: str = ""
+    endpoint: str = ""
+    endpoint_wanted: str = ""
+    handshake_age: float | None = None
+    keepalive: int = 0
+    preshared_key: bool = False
+    allowed_ips: tuple[str, ...] = ()
+    called: bool = False
+    received: int = 0
+    pings: bool | None = None
+    echoes: bool | None = None
+
+    @property
+    def host(self) -> str:
+        """The endpoint's host as written, "" where the peer calls us."""
+        return self.endpoint_wanted.rpartition(":")[0].strip("[]")
+
+    @property
+    def address(self) -> str:
+        """Where it is called: the address of the endpoint in use."""
+        return self.endpoint.rpartition(":")[0].strip("[]")
+
+    @property
+    def answered(self) -> bool:
+        """Something came that is more than the initiations of handshakes (148 bytes, whitepaper section 5.4.2)."""
+        return bool(self.echoes) or (self.received > 0 and self.received % 148 != 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who began a handshake with this box, as only the box's private key shows. Its clock is so many seconds `ahead` of
+    this box's."""
+
+    there: str
+    tunnel: str
+    public_key: str
+    ahead: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelSeen:
+    """`lost` is how many bytes the peers sent that did not come out of the interface, of `received`."""
+
+    name: str
+    device: str
+    public_key: str = ""
+    listen_port: int = 0
+    engine: str = ""
+    engine_wanted: str = ""
+    received: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    path: str
+    free: int
+    total: int
+    """Bytes."""
+    files_left: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An address of this box that somebody else on the same network answers for."""
+
+    device: str
+    address: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathSize:
+    """A host that answers small pings: the largest packet that comes back whole, of those that were tried.
+
+    `told`: a router on the way said how much it carries (ICMP), so that everybody can adapt.
+    """
+
+    address: str
+    device: str
+    whole: int
+    largest_tried: int
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """The other box, and this one."""
+
+    role: str
+    partner: str
+    partner_role: str
+    alive: bool
+    heard_ago: float
+    in_step: bool
+    ahead: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """`supervisor`: "" where it answers, otherwise what became of it. `dropped`: packets that no rule allowed to be
+    passed on, while it was listened. `sentences` are what `status` says by itself."""
+
+    supervisor: str = ""
+    box: str = ""
+    refused: tuple[str, ...] = ()
+    uplinks: tuple[UplinkSeen, ...] = ()
+    name_servers: tuple[NameServer, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    clock: Clock = field(default_factory=Clock)
+    tunnels: tuple[TunnelSeen, ...] = ()
+    peers: tuple[PeerSeen, ...] = ()
+    callers: tuple[Caller, ...] = ()
+    overheard: Overheard = field(default_factory=Overheard)
+    dropped: int = 0
+    disks: tuple[Disk, ...] = ()
+    taken: tuple[Taken, ...] = ()
+    paths: tuple[PathSize, ...] = ()
+    partner: Partner | None = None
+    sentences: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+    """The devices of the networks inside, tunnels included."""

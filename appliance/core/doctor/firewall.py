@@ -1,0 +1,101 @@
+"""Connections that no rule allows: who wanted what, and what the file would have to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from appliance.core.doctor.evidence import Evidence
+from appliance.core.doctor.finding import Finding
+from appliance.core.doctor.wire import Flow
+from appliance.core.firewall.zones import Site, Zone
+from appliance.core.services import SERVICES
+
+MOST = 5
+"""So many kinds of refused connections are told."""
+
+
+class Rules:
+    """The configuration that runs, as one box sees it."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def leased(self, interface: str) -> bool:
+        """Whether the interface is given its address."""
+        return any(isinstance(each, str) for each in self.site.interfaces[interface].address)
+
+    def zone(self, address: str, device: str = "") -> Zone | None:
+        """Where the host stands; on `device` if it is known to have come from there."""
+        found = self.site.zone_of(ip_address(address))
+        if device and (found is None or found.device != device):
+            named = {interface.device: name for name, interface in self.site.interfaces.items()}
+            named |= {f"wg-{name}": name for name in self.site.config.tunnels}
+            return Zone(named[device], device) if device in named else None
+        return found
+
+    def uplink(self) -> Zone | None:
+        return next((Zone(name, interface.device) for name, interface in self.site.uplinks.items()), None)
+
+    def between(self, origin: Zone, target: Zone) -> tuple[str, ...]:
+        """The places of the rules that speak of the two zones or of the whole tunnels that they are part of."""
+        origins, targets = {origin.label, origin.name}, {target.label, target.name}
+        return tuple(
+            self.site.source("firewall", "allow", index)
+            for index, rule in enumerate(self.site.config.firewall.allow)
+            if rule.from_ in origins and rule.to in targets
+        )
+
+    def place(self) -> str:
+        """Where the rules stand."""
+        return f"firewall.allow, line {self.site.line(('firewall',))}"
+
+
+def dropped(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
+    """The counter says that something was dropped; what it was is what arrived and did not leave."""
+    if not evidence.dropped:
+        return
+    left = {(flow.destination, flow.service) for flow in evidence.overheard.passed}
+    told: set[tuple[str, str, str]] = set()
+    for flow in evidence.overheard.arrived:
+        if flow.device not in evidence.inside or (flow.destination, flow.service) in left:
+            continue
+        found, key = _finding(flow, evidence, rules)
+        if key not in told and len(told) < MOST:
+            told.add(key)
+            yield found
+
+
+def _finding(flow: Flow, evidence: Evidence, rules: Rules | None) -> tuple[Finding, tuple[str, str, str]]:
+    origin = rules.zone(flow.source, flow.device) if rules else None
+    target = (rules.zone(flow.destination) or rules.uplink()) if rules else None
+    here, there = origin.label if origin else flow.device, target.label if target else "there"
+    evidence_lines = [f"{evidence.dropped} packets were dropped meanwhile (counter dropped_forward)"]
+    remedy = "if it is wanted, allow it under firewall.allow in appliance.yaml"
+    if rules and origin and target:
+        near = rules.between(origin, target)
+        evidence_lines.append(
+            f"{'; '.join(near)} {'allow' if len(near) > 1 else 'allows'} other services or hosts only"
+            if near
+            else f"no rule goes from {here} to {there} ({rules.place()})"
+        )
+        rule = f"- {{from: {here}, to: {there}, {_services(flow.service)}}}"
+        remedy = f"if it is wanted, add under {rules.place()}: {rule}"
+    return Finding(
+        "firewall",
+        f"{here} to {there}",
+        f"The firewall drops {flow.service} from {flow.source} ({here}) to {flow.destination} ({there}): "
+        "no rule allows it.",
+        tuple(evidence_lines),
+        remedy,
+    ), (here, there, flow.service)
+
+
+def _services(service: str) -> str:
+    """`services: [https]`, or `ports: [tcp/8443]` where the port has no name."""
+    if service == "ping":
+        return "services: [ping]"
+    for name, ports in SERVICES.items():
+        if any(f"{each.protocol}/{each.first}" == service for each in ports):
+            return f"services: [{name}]"
+    return f"ports: [{service}]"

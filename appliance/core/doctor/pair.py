@@ -1,0 +1,41 @@
+"""Two boxes that should be one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from appliance.core.doctor.evidence import Evidence
+from appliance.core.doctor.finding import Finding
+
+
+def pair(evidence: Evidence) -> Iterator[Finding]:
+    seen = evidence.partner
+    if seen is None:
+        return
+    if not seen.alive:
+        yield Finding(
+            "partner-silent",
+            seen.partner,
+            f"{seen.partner} is not heard, so nobody stands in for this box.",
+            (f"last heard {seen.heard_ago:.0f} s ago; it was {seen.partner_role}",),
+            f"see whether {seen.partner} has power, and whether the cable of failover.pair_link is in on both boxes",
+        )
+    elif seen.role == "master" and seen.partner_role == "master":
+        yield Finding(
+            "two-masters",
+            seen.partner,
+            f"Both boxes are master: {seen.partner} does not hear this box's VRRP adverts, or this one not those of "
+            f"{seen.partner}.",
+            (f"{seen.partner} says over the pair link that it is master, and so is this box",),
+            "see that the networks with virtual addresses join both boxes, and that no switch filters multicast or "
+            "IP protocol 112 there; `appliance status` names other routers with the same virtual_router_id",
+        )
+    elif not seen.in_step:
+        who = f"{seen.ahead} has the newer one" if seen.ahead else "they were changed apart from each other"
+        yield Finding(
+            "out-of-step",
+            seen.partner,
+            f"This box and {seen.partner} run different configurations: {who}.",
+            (f"{seen.partner} is heard, and says another generation",),
+            "wait a minute where one is ahead, the other fetches it; otherwise `appliance apply` on one of them",
+        )

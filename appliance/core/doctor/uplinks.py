@@ -1,0 +1,119 @@
+"""The way to the internet, from the cable upwards: each uplink's first trouble, then names, then the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from appliance.core.doctor.evidence import NO_ANSWER, NO_SUCH_NAME, Evidence, UplinkSeen
+from appliance.core.doctor.finding import Finding
+from appliance.core.doctor.firewall import Rules
+
+CLOCK_SECONDS = 5.0
+"""Certificates and logs bear that much; a handshake's timestamp only has to rise."""
+
+
+def uplinks(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
+    for uplink in evidence.uplinks:
+        if not uplink.elsewhere and (found := _uplink(uplink, rules)):
+            yield found
+
+
+def dead(evidence: Evidence, found: Sequence[Finding]) -> bool:
+    """No uplink is left that leads anywhere."""
+    return bool(evidence.uplinks) and {each.about for each in found} >= {each.name for each in evidence.uplinks}
+
+
+def _uplink(uplink: UplinkSeen, rules: Rules | None) -> Finding | None:
+    name, device = uplink.name, uplink.device
+    if not uplink.present:
+        return Finding(
+            "no-device",
+            name,
+            f"The device {device} of uplink {name} is not there.",
+            (f"the kernel knows no {device}",),
+            "plug the adapter in again, or write the device that it is called now into appliance.yaml",
+        )
+    if not uplink.carrier:
+        return Finding(
+            "cable",
+            name,
+            f"The cable of uplink {name} is out, or what is at its other end is off.",
+            (f"{device} has no carrier",),
+            f"plug in the cable of {device}, or switch on the modem; try another cable and port",
+        )
+    addresses = [each for each in uplink.addresses if not each.startswith("fe80:")]
+    if not addresses:
+        dhcp = rules is None or rules.leased(name)
+        return Finding(
+            "no-lease",
+            name,
+            f"Nobody gives uplink {name} an address: the cable is in, but no DHCP server or router answers."
+            if dhcp
+            else f"Uplink {name} has not got the address that the file gives it.",
+            (f"{device} has a carrier and no address",),
+            "restart the modem; a provider that knows another hardware address must be told the new one; "
+            f"see `journalctl -u systemd-networkd` and `networkctl status {device}`",
+        )
+    if not uplink.gateways:
+        return Finding(
+            "no-gateway",
+            name,
+            f"Uplink {name} has an address but knows no gateway.",
+            (f"{device} has {', '.join(addresses)} and no default route",),
+            f"write `gateway:` at {name} in appliance.yaml, or see why the provider hands out none",
+        )
+    if not uplink.answering:
+        gateways = " and ".join(uplink.gateways)
+        return Finding(
+            "gateway-silent",
+            name,
+            f"The gateway {gateways} of uplink {name} does not answer, although the cable is in.",
+            (f"asked on {device} by ARP or ND who has {gateways}: no answer",),
+            "restart the modem or router there; if it was replaced, write its address as `gateway:`",
+        )
+    return None
+
+
+def names(evidence: Evidence) -> Iterator[Finding]:
+    servers = evidence.name_servers
+    addresses = ", ".join(server.address for server in servers)
+    silent = bool(servers) and not any(server.answers for server in servers)
+    unanswered = [each for each in evidence.lookups if each.trouble == NO_ANSWER]
+    if silent or (not servers and unanswered):
+        who = f"None of the name servers answers ({addresses})" if servers else "The box knows no name server"
+        yield Finding(
+            "dns-silent",
+            "",
+            f"{who}, so no name can be looked up here or in the office.",
+            (f"asked {addresses} for the root's name servers over UDP: no answer",)
+            if servers
+            else (f"{unanswered[0].name} could not be looked up",),
+            "write name servers that answer, `dns: [9.9.9.9, 1.1.1.1]`, or see that UDP port 53 leaves the site",
+        )
+        return
+    for lookup in evidence.lookups:
+        if lookup.trouble == NO_SUCH_NAME:
+            users = [peer.name for peer in evidence.peers if peer.host == lookup.name]
+            yield Finding(
+                "no-such-name",
+                lookup.name,
+                f"The name {lookup.name} does not exist, so {', '.join(users) or 'its peer'} cannot be called by it.",
+                ("a name server answered, and said that there is no such name or no address with it",),
+                f"correct `endpoint:` of {', '.join(users) or 'the peer'}, or have the name made",
+            )
+
+
+def clock(evidence: Evidence) -> Iterator[Finding]:
+    found = evidence.clock
+    if found.offset is None or abs(found.offset) <= CLOCK_SECONDS:
+        return
+    way = "ahead" if found.offset > 0 else "behind"
+    kept = "chrony keeps it" if found.synchronised else "nothing keeps it right at this moment"
+    yield Finding(
+        "clock-wrong",
+        "",
+        f"The clock is {abs(found.offset):.0f} s {way}: peers refuse handshakes that seem to come from the past, and "
+        "certificates may count as not valid.",
+        (f"{found.server} was asked for the time; {kept}",),
+        "see `chronyc sources`; to set it at once: sudo chronyc makestep",
+    )

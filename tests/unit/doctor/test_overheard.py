@@ -1,0 +1,98 @@
+"""What the doctor makes of bytes on a cable."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.core.doctor.wire import PORT, PROHIBITED, Ear, Flow, Frame, Unreachable, made_for
+from tests.unit.config.examples import PROPERTY, key
+
+HERE, THERE = "203.0.113.2", "198.51.100.2"
+
+
+def ip(protocol: int, source: str, destination: str, content: bytes) -> bytes:
+    one, two = ip_address(source), ip_address(destination)
+    if one.version == 6:
+        return (
+            bytes([0x60, 0, 0, 0])
+            + len(content).to_bytes(2)
+            + bytes([protocol, 64])
+            + one.packed
+            + two.packed
+            + content
+        )
+    head = bytes([0x45, 0]) + (20 + len(content)).to_bytes(2) + bytes([0, 0, 0x40, 0, 64, protocol, 0, 0])
+    return head + one.packed + two.packed + content
+
+
+def udp(source: int, destination: int, data: bytes) -> bytes:
+    return source.to_bytes(2) + destination.to_bytes(2) + (8 + len(data)).to_bytes(2) + b"\0\0" + data
+
+
+def initiation(public_key: str) -> bytes:
+    """As a caller makes it for whoever has that key (whitepaper, section 5.4.2); what is sealed in it is noise here."""
+    body = b"\x01\0\0\0" + bytes(range(112))
+    mac1 = hashlib.blake2s(body, key=hashlib.blake2s(b"mac1----" + b64decode(public_key)).digest(), digest_size=16)
+    return body + mac1.digest() + bytes(16)
+
+
+def heard(*frames: Frame) -> Ear:
+    ear = Ear(frozenset({HERE, "192.168.10.1"}))
+    ear.hear(frames)
+    return ear
+
+
+@pytest.mark.parametrize(("here", "there"), [(HERE, THERE), ("2001:db8::2", "2001:db8:1::2")])
+def test_for_whose_key_a_call_was_made(here: str, there: str) -> None:
+    packet = ip(17, there, here, udp(40000, 51820, initiation(key(1))))
+    (call,) = heard(Frame("eth0", False, packet), Frame("eth0", False, packet)).heard().handshakes
+    assert call.initiation and not call.out
+    brackets = "[{}]:{}" if ":" in here else "{}:{}"
+    assert (call.here, call.there) == (brackets.format(here, 51820), brackets.format(there, 40000))
+    assert made_for(call, key(1)) and not made_for(call, key(2))
+
+
+def test_an_answer_is_no_call() -> None:
+    ear = heard(Frame("eth0", False, ip(17, THERE, HERE, udp(51820, 51820, b"\x02\0\0\0" + bytes(88)))))
+    assert not ear.called and not ear.heard().handshakes[0].initiation
+
+
+@pytest.mark.parametrize(("code", "reason"), [(3, PORT), (13, PROHIBITED), (1, "host unreachable")])
+def test_what_a_router_says_of_a_packet_of_ours(code: int, reason: str) -> None:
+    ours = ip(17, HERE, THERE, udp(51820, 51820, b"")[:8])
+    said = ip(1, "192.0.2.9", HERE, bytes([3, code, 0, 0, 0, 0, 0, 0]) + ours)
+    assert heard(Frame("eth0", False, said)).heard().unreachable == (
+        Unreachable("192.0.2.9", reason, f"{THERE}:51820"),
+    )
+
+
+def test_only_the_first_packet_of_a_connection_that_is_to_be_passed_on() -> None:
+    syn, answer = (b"\xc0\0\x01\xbb" + bytes(8) + bytes([0x50, flags]) for flags in (0x02, 0x12))
+    host = "192.168.10.20"
+    frames = [
+        Frame("eth1", False, ip(6, host, "192.0.2.7", syn)),
+        Frame("eth0", True, ip(6, HERE, "192.0.2.7", syn)),
+        Frame("eth0", False, ip(6, "192.0.2.7", HERE, answer)),
+        Frame("eth1", False, ip(6, host, "192.168.10.1", syn)),
+        Frame("eth1", False, ip(17, host, "224.0.0.251", udp(5353, 5353, b""))),
+        Frame("eth1", False, ip(1, host, "10.20.0.2", b"\x08\0\0\0")),
+    ]
+    found = heard(*frames).heard()
+    assert found.arrived == (
+        Flow("eth1", host, "192.0.2.7", "tcp/443"),
+        Flow("eth1", host, "10.20.0.2", "ping"),
+    )
+    assert found.passed == (Flow("eth0", HERE, "192.0.2.7", "tcp/443"),)
+
+
+@PROPERTY
+@given(st.binary(max_size=200), st.sampled_from([1, 6, 17, 58, 99]), st.integers(0, 200))
+def test_no_packet_is_too_strange(content: bytes, protocol: int, length: int) -> None:
+    for packet in (content, ip(protocol, THERE, HERE, content), ip(protocol, "fe80::1", "fe80::2", content)):
+        heard(Frame("eth0", False, packet[:length]), Frame("eth0", True, packet))
