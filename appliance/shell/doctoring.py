@@ -7,52 +7,46 @@ is heard. Twelve where a peer keeps silent or somebody calls: the answer to data
 
 from __future__ import annotations
 
-import asyncio
 import time
-from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from appliance.adapters import callers, clock, counters, echo, resolver, servers, systemd
+from appliance.adapters import counters, echo, servers, systemd
 from appliance.adapters.errors import Refused
 from appliance.adapters.keys import Keys
 from appliance.adapters.packet_ear import PacketEar
-from appliance.adapters.rtnetlink import RtNetlink
 from appliance.core.doctor.evidence import (
-    NO_ANSWER,
-    NO_SUCH_NAME,
-    Caller,
-    Clock,
     Disk,
     Evidence,
-    Lookup,
     NameServer,
     Partner,
-    PathSize,
     PeerSeen,
-    Taken,
     TunnelSeen,
-    UplinkSeen,
 )
-from appliance.core.doctor.wire import Ear, Frame, Overheard
-from appliance.core.peers import is_name
+from appliance.core.doctor.wire import Ear, Frame
+from appliance.core.pair.names import PAIR_DEVICE
+from appliance.core.peers import endpoint_parts, is_name
 from appliance.core.proof import inside
 from appliance.core.state import DesiredPeer
 from appliance.shell.paths import Paths
-from appliance.shell.proof import send
+from appliance.shell.questions import (
+    clock_seen,
+    conflict,
+    lease_elsewhere,
+    look_up,
+    own_addresses,
+    path_sizes,
+    uplink_seen,
+    who_called,
+)
 
 UNIT = "appliance.service"
 SHORT_SECONDS = 5.5
 LONG_SECONDS = 12.0
-LOOKUP_SECONDS = 5.0
-GATEWAY_SECONDS = 1.5
 AT_ONCE = 32
 MOST_CALLED = 32
 """So many peers with an endpoint are called; the others are judged by what they say themselves."""
-MOST_PATHS = 4
-SIZES = (1500, 1492, 1472, 1452, 1420, 1400, 1360, 1280)
-"""Ethernet, PPPoE, and what tunnels and mobile networks leave of them; 1280 every IPv6 link carries (RFC 8200)."""
 
 Status = Callable[[], dict[str, Any]]
 
@@ -104,15 +98,19 @@ class _Gathering:
     def evidence(self) -> Evidence:
         before = self.before
         silent = bool(before.get("pair")) and before["role"] != "master"
-        peers = [] if silent else [(tunnel, peer) for tunnel in before["tunnels"] for peer in tunnel["peers"]]
+        # Of the pair link the partner's own voice tells more.
+        tunnels = [] if silent else [tunnel for tunnel in before["tunnels"] if tunnel["device"] != PAIR_DEVICE]
+        peers = [(tunnel, peer) for tunnel in tunnels for peer in tunnel["peers"]]
         called = [one for one in peers if one[1]["endpoint_wanted"]][:MOST_CALLED]
-        hosts = {_host(peer["endpoint_wanted"]) for _, peer in called}
-        lookups = [self.pool.submit(_look_up, name) for name in sorted(filter(is_name, hosts))]
+        hosts = {endpoint_parts(peer["endpoint_wanted"])[0] for _, peer in called}
+        lookups = [self.pool.submit(look_up, name) for name in sorted(filter(is_name, hosts))]
         names = [(each, self.pool.submit(servers.answers_names, each)) for each in servers.name_servers()]
-        uplinks = [self.pool.submit(_uplink, uplink, _lease(before, uplink)) for uplink in before["uplinks"]]
-        times = self.pool.submit(_clock)
-        taken = [self.pool.submit(_taken, device, address) for device, address in _own(before)]
-        addresses = {_host(peer["endpoint"]) for _, peer in called if peer["endpoint"]}
+        uplinks = [
+            self.pool.submit(uplink_seen, uplink, lease_elsewhere(before, uplink)) for uplink in before["uplinks"]
+        ]
+        times = self.pool.submit(clock_seen)
+        taken = [self.pool.submit(conflict, device, address) for device, address in own_addresses(before)]
+        addresses = {endpoint_parts(peer["endpoint"])[0] for _, peer in called if peer["endpoint"]}
         pings = {address: self.pool.submit(echo.ping, address) for address in sorted(addresses)}
         for tunnel, peer in called:
             address = inside(DesiredPeer(peer["name"], peer["public_key"], tuple(peer["allowed_ips"])))
@@ -127,6 +125,7 @@ class _Gathering:
             for tunnel, peer in peers
         )
         overheard = self.ear.heard()
+        mtus = {link["device"]: link["mtu"] or 0 for link in before["interfaces"]}
         return Evidence(
             box=after["box"] or "",
             refused=tuple(after["warnings"]) if not after["box"] else (),
@@ -136,14 +135,14 @@ class _Gathering:
             clock=times.result(),
             tunnels=tuple(self._tunnel(tunnel, seen) for tunnel in after["tunnels"]),
             peers=seen,
-            callers=tuple(_callers(overheard, after["tunnels"], Keys(self.paths.state))),
+            callers=tuple(who_called(overheard, after["tunnels"], Keys(self.paths.state))),
             overheard=overheard,
             dropped=_drops(after) - _drops(before),
             disks=disks(self.paths),
             taken=tuple(found for each in taken if (found := each.result())),
-            paths=self._paths([address for address, answered in answering.items() if answered]),
+            paths=path_sizes([address for address, answered in answering.items() if answered], mtus, self.pool),
             partner=_partner(after),
-            sentences=(*after["warnings"], *after["pending"]),
+            sentences=(*after["warnings"], *after["pending"], *(after.get("pair") or {}).get("notes", ())),
             inside=tuple(
                 link["device"]
                 for link in after["interfaces"] + after["tunnels"]
@@ -194,7 +193,7 @@ class _Gathering:
             allowed_ips=tuple(after["allowed_ips"]),
             called=bool(endpoint) and after["sent_bytes"] > before["sent_bytes"],
             received=max(0, after["received_bytes"] - before["received_bytes"]),
-            pings=pings.get(_host(endpoint)),
+            pings=pings.get(endpoint_parts(endpoint)[0]),
             echoes=self._echoed((tunnel, after["public_key"])),
         )
 
@@ -215,104 +214,6 @@ class _Gathering:
             received=received,
             lost=max(0, lost),
         )
-
-    def _paths(self, addresses: list[str]) -> tuple[PathSize, ...]:
-        """How much the ways to these hosts carry."""
-        netlink = RtNetlink()
-        try:
-            ways = [(address, netlink.way_to(address)) for address in addresses[:MOST_PATHS]]
-        finally:
-            netlink.close()
-        mtus = {link["device"]: link["mtu"] or 0 for link in self.before["interfaces"]}
-        asked: list[tuple[str, str, list[tuple[int, Future[echo.Echo]]]]] = []
-        for address, device in ways:
-            sizes = [size for size in SIZES if size <= mtus.get(device, 0)]
-            futures = [(size, self.pool.submit(echo.ping, address, "", size)) for size in sizes]
-            asked.append((address, device, futures))
-        found = []
-        for address, device, futures in asked:
-            results = [(size, future.result()) for size, future in futures]
-            whole = [size for size, result in results if result.answered]
-            if whole:
-                told = any(result.told for _, result in results)
-                found.append(PathSize(address, device, max(whole), results[0][0], told))
-        return tuple(found)
-
-
-def _uplink(uplink: dict[str, Any], elsewhere: bool) -> UplinkSeen:
-    """Its gateways are asked by ARP or ND."""
-    device, gateways = uplink["device"], uplink["gateways"]
-    netlink = RtNetlink()
-    try:
-        for gateway in gateways if uplink["carrier"] else ():
-            if not netlink.ask_neighbour(device, gateway):
-                send(gateway, device)
-        end = time.monotonic() + GATEWAY_SECONDS
-        answering: list[str] = []
-        while gateways and uplink["carrier"] and not answering and time.monotonic() < end:
-            time.sleep(0.1)
-            answering = [gateway for gateway in gateways if netlink.neighbour_answers(device, gateway)]
-    finally:
-        netlink.close()
-    return UplinkSeen(
-        name=uplink["name"],
-        device=device,
-        present=uplink["present"],
-        carrier=uplink["carrier"],
-        addresses=tuple(uplink["addresses"]),
-        gateways=tuple(gateways),
-        answering=tuple(answering),
-        elsewhere=elsewhere,
-    )
-
-
-def _lease(status: dict[str, Any], uplink: dict[str, Any]) -> bool:
-    """Whether the uplink's lease is the other box's now."""
-    links = [link for link in status["interfaces"] if link["name"] == uplink["name"]]
-    return any("lease" in link and not link["lease"]["here"] for link in links)
-
-
-def _look_up(name: str) -> Lookup:
-    found = asyncio.run(resolver.look_up(name, fresh=True, seconds=LOOKUP_SECONDS))
-    trouble = "" if found.addresses else NO_SUCH_NAME if found.answered else NO_ANSWER
-    return Lookup(name, found.addresses, trouble)
-
-
-def _clock() -> Clock:
-    kept = clock.synchronised()
-    for name in servers.time_servers():
-        found = asyncio.run(resolver.look_up(name, seconds=LOOKUP_SECONDS))
-        for address in found.addresses[:2]:
-            if (offset := servers.ahead_of(address)) is not None:
-                return Clock(kept, f"{name} ({address})", offset)
-    return Clock(kept)
-
-
-def _own(status: dict[str, Any]) -> list[tuple[str, str]]:
-    """(device, address) of this box's IPv4 addresses on networks that others are on."""
-    return [
-        (link.get("lease", link)["device"], address.partition("/")[0])
-        for link in status["interfaces"]
-        for address in link["addresses"]
-        if ":" not in address and link["carrier"] and not address.endswith("/32")
-    ]
-
-
-def _taken(device: str, address: str) -> Taken | None:
-    mac = echo.who_else_has(address, device)
-    return Taken(device, address, mac) if mac else None
-
-
-def _callers(overheard: Overheard, tunnels: list[dict[str, Any]], keys: Keys) -> Iterator[Caller]:
-    """Who called, where a tunnel's private key opens the call."""
-    known = keys.public_keys()
-    for call in overheard.handshakes:
-        for tunnel in tunnels if call.initiation and not call.out else ():
-            if call.here.endswith(f":{tunnel['listen_port']}") and tunnel["device"] in known:
-                found = callers.opened(call.mac1_over, keys.private_key(tunnel["device"]))
-                if found:
-                    key = b64encode(found.public_key).decode()
-                    yield Caller(call.there, tunnel["name"], key, found.clock - time.time())
 
 
 def _partner(status: dict[str, Any]) -> Partner | None:
@@ -341,7 +242,3 @@ def _received(status: dict[str, Any]) -> dict[tuple[str, str], int]:
 
 def _drops(status: dict[str, Any]) -> int:
     return int(status["firewall"]["counters"].get("dropped_forward", 0))
-
-
-def _host(endpoint: str) -> str:
-    return endpoint.rpartition(":")[0].strip("[]")

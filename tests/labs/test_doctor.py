@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.lab import Box, Lab, Node, genkey, genpsk, wait_for
-from tests.labs.office import ALICE, BRANCH_HOST, OFFICE_HOST, Office, in_order
+from tests.lab.traffic import start_program, stop_program
+from tests.labs.office import ALICE, BRANCH_HOST, GENEVA_WAN, OFFICE_HOST, Office, in_order
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def test_a_name_that_does_not_exist(office: Office) -> None:
         found = doctor(office.zurich)
         assert (found.causes, found.about) == (["no-such-name"], ["geneva.example.net"])
     finally:
-        office.names({"geneva.example.net": "198.51.100.2"})
+        office.names({"geneva.example.net": GENEVA_WAN})
 
 
 def test_the_udp_port_is_blocked_on_the_way(office: Office) -> None:
@@ -231,6 +232,25 @@ def test_another_host_has_the_boxs_address(office: Office) -> None:
         assert (found.causes, found.about) == (["address-taken"], ["192.168.10.1"])
     finally:
         office.host.sh("ip address del 192.168.10.1/32 dev eth0")
+
+
+def test_the_clock_is_an_hour_behind(office: Office) -> None:
+    known = {"geneva.example.net": GENEVA_WAN}
+    pool = office.zurich.sh("awk '/^pool/ { print $2; exit }' /etc/chrony/chrony.conf")
+    office.names(known | {pool: "203.0.113.1"})
+    server = start_program(office.internet, "time_server.py", "3600")
+    try:
+        found = doctor(office.zurich)
+        assert found.causes == ["clock-wrong"] and "3600 s behind" in found.said
+    finally:
+        stop_program(server)
+        office.names(known)
+
+
+def test_nobody_gives_the_uplink_an_address(office: Office) -> None:
+    static = "address: 203.0.113.2/24, gateway: 203.0.113.1"
+    with configured(office, office.zurich, office.yaml("zurich").replace(static, "address: dhcp")):
+        assert doctor(office.zurich).causes == ["no-lease"]
 
 
 def test_no_supervisor(office: Office) -> None:

@@ -12,6 +12,7 @@ LEAST_BYTES = 8 << 20
 
 
 def supervisor(evidence: Evidence) -> Iterator[Finding]:
+    """Without it, or without a configuration, nothing else can be judged."""
     if evidence.supervisor:
         yield Finding(
             "supervisor",
@@ -32,6 +33,7 @@ def supervisor(evidence: Evidence) -> Iterator[Finding]:
 
 
 def box(evidence: Evidence) -> Iterator[Finding]:
+    """Disks, engines, and addresses that somebody else uses."""
     for disk in evidence.disks:
         if disk.free < LEAST_BYTES or not disk.files_left:
             what = f"{disk.free >> 10} kB of {disk.total >> 20} MB free" if disk.files_left else "no file can be added"

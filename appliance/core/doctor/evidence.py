@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from appliance.core.doctor.wire import Overheard
+from appliance.core.peers import endpoint_parts
 
 NO_SUCH_NAME = "the name does not exist"
 NO_ANSWER = "no name server answered"
@@ -76,12 +77,16 @@ class PeerSeen:
     @property
     def host(self) -> str:
         """The endpoint's host as written, "" where the peer calls us."""
-        return self.endpoint_wanted.rpartition(":")[0].strip("[]")
+        return endpoint_parts(self.endpoint_wanted)[0]
 
     @property
     def address(self) -> str:
         """Where it is called: the address of the endpoint in use."""
-        return self.endpoint.rpartition(":")[0].strip("[]")
+        return endpoint_parts(self.endpoint)[0]
+
+    @property
+    def port(self) -> str:
+        return endpoint_parts(self.endpoint)[1]
 
     @property
     def answered(self) -> bool:

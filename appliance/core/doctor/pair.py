@@ -9,6 +9,7 @@ from appliance.core.doctor.finding import Finding
 
 
 def pair(evidence: Evidence) -> Iterator[Finding]:
+    """What the partner says, or that it says nothing."""
     seen = evidence.partner
     if seen is None:
         return

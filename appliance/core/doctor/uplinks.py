@@ -13,6 +13,7 @@ CLOCK_SECONDS = 5.0
 
 
 def uplinks(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
+    """Of each uplink the first thing that is wrong, from the card upwards."""
     for uplink in evidence.uplinks:
         if not uplink.elsewhere and (found := _uplink(uplink, rules)):
             yield found
@@ -75,6 +76,7 @@ def _uplink(uplink: UplinkSeen, rules: Rules | None) -> Finding | None:
 
 
 def names(evidence: Evidence) -> Iterator[Finding]:
+    """Whether names can be looked up at all, and which of those in the file do not exist."""
     servers = evidence.name_servers
     addresses = ", ".join(server.address for server in servers)
     silent = bool(servers) and not any(server.answers for server in servers)
@@ -104,6 +106,7 @@ def names(evidence: Evidence) -> Iterator[Finding]:
 
 
 def clock(evidence: Evidence) -> Iterator[Finding]:
+    """Only what a time server says; a clock that nobody could be asked about is not called wrong."""
     found = evidence.clock
     if found.offset is None or abs(found.offset) <= CLOCK_SECONDS:
         return

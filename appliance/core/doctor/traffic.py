@@ -1,0 +1,100 @@
+"""Traffic that is lost although the tunnel stands: what WireGuard drops, what never gets into it, what is too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from appliance.core.doctor.evidence import Evidence, TunnelSeen
+from appliance.core.doctor.finding import Finding
+
+LOST_BYTES = 1000
+LOST_PART = 0.3
+"""Counters that are not read at the same instant never differ by that much."""
+
+_PRIVATE = [ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
+"""RFC 1918, RFC 6598, RFC 4193."""
+
+
+def traffic(evidence: Evidence) -> Iterator[Finding]:
+    """AllowedIPs on this side, networks that no peer has, and ways that carry less than they should."""
+    for tunnel in evidence.tunnels:
+        if tunnel.lost > LOST_BYTES and tunnel.lost > LOST_PART * tunnel.received:
+            yield _refused_sources(tunnel, evidence)
+    yield from _uncovered(evidence)
+    yield from _black_holes(evidence)
+
+
+def _refused_sources(tunnel: TunnelSeen, evidence: Evidence) -> Finding:
+    senders = [peer for peer in evidence.peers if peer.tunnel == tunnel.name and peer.received > LOST_BYTES]
+    who = " or ".join(peer.name for peer in senders) or f"a peer of {tunnel.name}"
+    allowed = "; ".join(f"{peer.name}: {', '.join(peer.allowed_ips)}" for peer in senders)
+    return Finding(
+        "allowed-ips-here",
+        who,
+        f"{who} sends packets whose source addresses the file does not give to it, and WireGuard drops them.",
+        tuple(
+            each
+            for each in (
+                f"of {tunnel.received} bytes that came, about {tunnel.lost} did not come out of {tunnel.device}",
+                allowed,
+            )
+            if each
+        ),
+        "add the network behind it to `networks:` of the peer, or hide it behind the peer's own address there",
+    )
+
+
+def _uncovered(evidence: Evidence) -> Iterator[Finding]:
+    """Private destinations that leave by an uplink: no peer has them."""
+    devices = {uplink.device: uplink for uplink in evidence.uplinks}
+    told: set[str] = set()
+    for flow in evidence.overheard.passed:
+        uplink = devices.get(flow.device)
+        if uplink is None or behind_nat(evidence) or not _office_like(flow.destination) or flow.destination in told:
+            continue
+        near = [ip_network(each, strict=False) for each in uplink.addresses]
+        address = ip_address(flow.destination)
+        if any(address in network for network in near if network.version == address.version):
+            continue
+        told.add(flow.destination)
+        yield Finding(
+            "not-covered",
+            flow.destination,
+            f"Somebody inside calls {flow.destination}, which no peer's networks hold, so it leaves by {uplink.name} "
+            "in clear and is lost.",
+            (f"{flow.service} to {flow.destination} was seen leaving on {flow.device}",),
+            "if it is behind a peer, add its network to `networks:` of that peer; it must be in AllowedIPs there as "
+            "well",
+        )
+
+
+def _black_holes(evidence: Evidence) -> Iterator[Finding]:
+    for path in evidence.paths:
+        if not path.told and path.whole < path.largest_tried:
+            peers = ", ".join(peer.name for peer in evidence.peers if peer.address == path.address)
+            yield Finding(
+                "mtu-black-hole",
+                peers or path.address,
+                f"Packets of more than {path.whole} bytes vanish on the way to {path.address}"
+                + (f" ({peers})" if peers else "")
+                + ", and no router says so.",
+                (
+                    f"a ping of {path.whole} bytes comes back, one of {path.largest_tried} does not, and there is no "
+                    "ICMP that would say why",
+                ),
+                f"write `mtu: {path.whole}` at the uplink, and let ICMP through on the way; tunnels carry on in "
+                "fragments, and more slowly",
+            )
+
+
+def behind_nat(evidence: Evidence) -> bool:
+    """Whether the uplinks have only addresses that somebody in front of this box translates."""
+    found = [each.partition("/")[0] for uplink in evidence.uplinks for each in uplink.addresses]
+    return bool(found) and all(_office_like(each) or each.startswith("fe80:") for each in found)
+
+
+def _office_like(text: str) -> bool:
+    """Whether the internet does not carry the address."""
+    address = ip_address(text)
+    return any(address in network for network in _PRIVATE if network.version == address.version)
