@@ -21,14 +21,14 @@ class Echo(NamedTuple):
     told: bool
 
 
-def ping(address: str, device: str = "", size: int = 0) -> Echo:
-    """Whether one of two pings is answered within a second. `size` in bytes is that of the whole packet, which may not
-    be fragmented then."""
+def ping(address: str, way: str = "", size: int = 0) -> Echo:
+    """Whether one of two pings is answered within a second. `way` is the device or the address that they leave from;
+    `size` in bytes that of the whole packet, which may not be fragmented then."""
     words = ["ping", "-n", "-c2", "-i0.2", "-W1"]
     if size:
         words += ["-Mdo", f"-s{size - _HEADERS[6 if ':' in address else 4]}"]
-    if device:
-        words += ["-I", device]
+    if way:
+        words += ["-I", way]
     said = _said([*words, address])
     return Echo(" bytes from " in said, bool(_TOO_LONG.search(said)))
 

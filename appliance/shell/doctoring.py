@@ -44,9 +44,10 @@ from appliance.shell.questions import (
 UNIT = "appliance.service"
 SHORT_SECONDS = 5.5
 LONG_SECONDS = 12.0
-AT_ONCE = 32
+AT_ONCE = 64
 MOST_CALLED = 32
 """So many peers with an endpoint are called; the others are judged by what they say themselves."""
+MOST_SOURCES = 2
 
 Status = Callable[[], dict[str, Any]]
 
@@ -93,7 +94,8 @@ class _Gathering:
         own = {address.partition("/")[0] for link in links for address in link["addresses"]}
         self.ear = Ear(frozenset(own))
         self.echoes: dict[tuple[str, str], Future[echo.Echo]] = {}
-        """Pings through the tunnels, by tunnel and key."""
+        self.echoes_from: dict[tuple[str, str], list[tuple[str, Future[echo.Echo]]]] = {}
+        """Pings through the tunnels, by tunnel and key: from the tunnel's address, and from those inside."""
 
     def evidence(self) -> Evidence:
         before = self.before
@@ -117,6 +119,9 @@ class _Gathering:
             if address and peer["state"] != "absent":
                 echoes = self.pool.submit(echo.ping, address, tunnel["device"])
                 self.echoes[tunnel["name"], peer["public_key"]] = echoes
+                self.echoes_from[tunnel["name"], peer["public_key"]] = [
+                    (source, self.pool.submit(echo.ping, address, source)) for source in _inside(before)
+                ]
         after = self._listen({(tunnel["name"], peer["public_key"]) for tunnel, peer in called})
         answering = {address: future.result().answered for address, future in pings.items()}
         now = {(tunnel["name"], peer["public_key"]): peer for tunnel in after["tunnels"] for peer in tunnel["peers"]}
@@ -143,11 +148,7 @@ class _Gathering:
             paths=path_sizes([address for address, answered in answering.items() if answered], mtus, self.pool),
             partner=_partner(after),
             sentences=(*after["warnings"], *after["pending"], *(after.get("pair") or {}).get("notes", ())),
-            inside=tuple(
-                link["device"]
-                for link in after["interfaces"] + after["tunnels"]
-                if link["name"] not in {uplink["name"] for uplink in after["uplinks"]}
-            ),
+            inside=tuple(link["device"] for link in _networks(after) + after["tunnels"]),
         )
 
     def _listen(self, called: set[tuple[str, str]]) -> dict[str, Any]:
@@ -195,6 +196,10 @@ class _Gathering:
             received=max(0, after["received_bytes"] - before["received_bytes"]),
             pings=pings.get(endpoint_parts(endpoint)[0]),
             echoes=self._echoed((tunnel, after["public_key"])),
+            echoes_from=tuple(
+                (source, future.result().answered)
+                for source, future in self.echoes_from.get((tunnel, after["public_key"]), ())
+            ),
         )
 
     def _tunnel(self, tunnel: dict[str, Any], peers: tuple[PeerSeen, ...]) -> TunnelSeen:
@@ -214,6 +219,18 @@ class _Gathering:
             received=received,
             lost=max(0, lost),
         )
+
+
+def _networks(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """The interfaces that are no uplinks."""
+    uplinks = {uplink["name"] for uplink in status["uplinks"]}
+    return [link for link in status["interfaces"] if link["name"] not in uplinks]
+
+
+def _inside(status: dict[str, Any]) -> list[str]:
+    """An IPv4 address of this box on each of the first networks inside."""
+    found = [[each.partition("/")[0] for each in link["addresses"] if ":" not in each] for link in _networks(status)]
+    return [addresses[0] for addresses in found if addresses][:MOST_SOURCES]
 
 
 def _partner(status: dict[str, Any]) -> Partner | None:

@@ -213,6 +213,14 @@ def test_allowed_ips_that_do_not_cover_the_branchs_network(office: Office) -> No
         assert found.about == ["office.geneva", BRANCH_HOST]
 
 
+def test_allowed_ips_at_the_far_end_that_do_not_cover_the_offices_network(office: Office) -> None:
+    text = office.yaml("geneva").replace("[192.168.10.0/24, 10.20.0.10/32]", "[10.20.0.10/32]")
+    with configured(office, office.geneva, text):
+        found = doctor(office.zurich)
+        assert (found.causes, found.about) == (["allowed-ips-there"], ["office.geneva"])
+        assert "add 192.168.10.0/24 to AllowedIPs" in found.said
+
+
 def test_an_mtu_black_hole(office: Office) -> None:
     office.internet.sh("ip link set geneva mtu 1400")
     office.internet.drop("icmp type destination-unreachable", "output")

@@ -41,7 +41,7 @@ def _found(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
         names_wrong = list(names(evidence))
         yield from names_wrong
         yield from clock(evidence)
-        yield from tunnels(evidence, resolver_dead=any(each.cause == "dns-silent" for each in names_wrong))
+        yield from tunnels(evidence, rules, any(each.cause == "dns-silent" for each in names_wrong))
     yield from dropped(evidence, rules)
 
 

@@ -57,7 +57,7 @@ class PeerSeen:
     """A peer, and what came of calling it. Bytes are those of the time that was listened.
 
     `called`: something was sent to it. `pings`: its endpoint's host answers a ping; `echoes`: the peer does, through
-    the tunnel; None where it was not asked.
+    the tunnel; None where it was not asked. `echoes_from`: the same from this box's addresses on networks inside.
     """
 
     tunnel: str
@@ -73,6 +73,7 @@ class PeerSeen:
     received: int = 0
     pings: bool | None = None
     echoes: bool | None = None
+    echoes_from: tuple[tuple[str, bool], ...] = ()
 
     @property
     def host(self) -> str:

@@ -34,6 +34,16 @@ class Rules:
             return Zone(named[device], device) if device in named else None
         return found
 
+    def named(self, label: str) -> Zone | None:
+        """`lan`, `office`, `office.geneva` as rules say it."""
+        return self.site.zone(label)
+
+    def network(self, address: str) -> str:
+        """The network inside that the address is in, or the address itself."""
+        host = ip_address(address)
+        networks = [net for name in self.site.lans for net in self.site.subnets(name) if host in net]
+        return str(networks[0]) if networks else address
+
     def uplink(self) -> Zone | None:
         return next((Zone(name, interface.device) for name, interface in self.site.uplinks.items()), None)
 

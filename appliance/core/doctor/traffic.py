@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from appliance.core.doctor.evidence import Evidence, TunnelSeen
 from appliance.core.doctor.finding import Finding
+from appliance.core.doctor.firewall import Rules
 
 LOST_BYTES = 1000
 LOST_PART = 0.3
@@ -16,11 +17,13 @@ _PRIVATE = [ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.16
 """RFC 1918, RFC 6598, RFC 4193."""
 
 
-def traffic(evidence: Evidence) -> Iterator[Finding]:
-    """AllowedIPs on this side, networks that no peer has, and ways that carry less than they should."""
+def traffic(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
+    """AllowedIPs on both sides, networks that no peer has, and ways that carry less than they should."""
     for tunnel in evidence.tunnels:
         if tunnel.lost > LOST_BYTES and tunnel.lost > LOST_PART * tunnel.received:
             yield _refused_sources(tunnel, evidence)
+    if rules:
+        yield from _not_let_in(evidence, rules)
     yield from _uncovered(evidence)
     yield from _black_holes(evidence)
 
@@ -43,6 +46,27 @@ def _refused_sources(tunnel: TunnelSeen, evidence: Evidence) -> Finding:
         ),
         "add the network behind it to `networks:` of the peer, or hide it behind the peer's own address there",
     )
+
+
+def _not_let_in(evidence: Evidence, rules: Rules) -> Iterator[Finding]:
+    """A far end that answers this box and not its networks, although a rule here joins the two."""
+    for peer in evidence.peers:
+        for source, answered in peer.echoes_from:
+            here, there = rules.zone(source), rules.named(peer.name)
+            if not peer.echoes or answered or not here or not there:
+                continue
+            if not rules.between(here, there) and not rules.between(there, here):
+                continue
+            network = rules.network(source)
+            yield Finding(
+                "allowed-ips-there",
+                peer.name,
+                f"{peer.name} does not answer {here.label} ({network}): its AllowedIPs for this box lack that network, "
+                "or its routes or its firewall do.",
+                (f"it answers pings from this box's tunnel address and not from {source}",),
+                f"at the far end, add {network} to AllowedIPs of this box (`networks:` in an appliance.yaml); if it is "
+                "there, see the routes and the firewall, best by `appliance doctor` there",
+            )
 
 
 def _uncovered(evidence: Evidence) -> Iterator[Finding]:

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 
 from appliance.core.doctor.evidence import Evidence, PeerSeen, TunnelSeen
 from appliance.core.doctor.finding import Finding
+from appliance.core.doctor.firewall import Rules
 from appliance.core.doctor.handshakes import callers, calls, preshared_key, times, wrong_keys
 from appliance.core.doctor.traffic import behind_nat, traffic
 from appliance.core.doctor.wire import PORT
 from appliance.core.peers import endpoint_parts
 
 
-def tunnels(evidence: Evidence, resolver_dead: bool = False) -> Iterator[Finding]:
+def tunnels(evidence: Evidence, rules: Rules | None, resolver_dead: bool) -> Iterator[Finding]:
     """One cause for each peer that was called in vain, then calls that lead to nothing, then traffic that is lost."""
     explained: set[str] = set()
     missing = {lookup.name for lookup in evidence.lookups if not lookup.addresses}
@@ -33,7 +34,7 @@ def tunnels(evidence: Evidence, resolver_dead: bool = False) -> Iterator[Finding
             explained.update(each.there for each in calls(evidence) if endpoint_parts(each.there)[0] == peer.address)
             yield found
     yield from callers(evidence, explained)
-    yield from traffic(evidence)
+    yield from traffic(evidence, rules)
 
 
 def _silent(peer: PeerSeen, evidence: Evidence) -> Finding | None:

@@ -233,6 +233,18 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"tunnels": (replace(OFFICE, received=9000, lost=8000),), "peers": (replace(PEER, received=9000),)},
         ["allowed-ips-here"],
     ),
+    "the far end answers this box only": (
+        {"peers": (replace(PEER, echoes_from=(("192.168.10.1", False),)),)},
+        ["allowed-ips-there"],
+    ),
+    "the far end answers this box and its network": (
+        {"peers": (replace(PEER, echoes_from=(("192.168.10.1", True),)),)},
+        [],
+    ),
+    "the far end answers nobody's pings": (
+        {"peers": (replace(PEER, echoes=False, echoes_from=(("192.168.10.1", False),)),)},
+        [],
+    ),
     "counters read a moment apart": ({"tunnels": (replace(OFFICE, received=900000, lost=9000),)}, []),
     "office traffic leaves in clear": (
         {"overheard": heard(passed=(Flow("eth0", "203.0.113.2", "192.168.20.20", "tcp/445"),))},
@@ -287,7 +299,8 @@ def rules() -> Rules:
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_named(case: str) -> None:
     different, causes = CASES[case]
-    for known in (rules(), None):
+    # Without the file less is known, and nothing else is said.
+    for known in (rules(), None) if causes != ["allowed-ips-there"] else (rules(),):
         found = diagnose(replace(WELL, **different), known)
         assert [each.cause for each in found.findings] == causes
         for finding in found.findings:
