@@ -54,6 +54,8 @@ def _diagnosis(options: argparse.Namespace) -> Diagnosis:
         evidence = doctoring.gather(lambda: ask(options, {"verb": "status"})["status"], paths)
     except PermissionError:
         raise Failure("listening to the network needs root; put sudo before it") from None
+    except doctoring.Refused as error:
+        raise Failure(str(error)) from None
     return diagnose(evidence, _rules(options, status))
 
 

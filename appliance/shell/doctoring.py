@@ -41,6 +41,8 @@ from appliance.shell.questions import (
     who_called,
 )
 
+__all__ = ["Refused", "disks", "gather", "supervisor_state"]
+
 UNIT = "appliance.service"
 SHORT_SECONDS = 5.5
 LONG_SECONDS = 12.0
