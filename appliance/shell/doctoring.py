@@ -117,7 +117,9 @@ class _Gathering:
         addresses = {endpoint_parts(peer["endpoint"])[0] for _, peer in called if peer["endpoint"]}
         pings = {address: self.pool.submit(echo.ping, address) for address in sorted(addresses)}
         for tunnel, peer in called:
-            address = inside(DesiredPeer(peer["name"], peer["public_key"], tuple(peer["allowed_ips"])))
+            # Its own addresses first: a host behind it may be off.
+            allowed = sorted(peer["allowed_ips"], key=lambda each: not each.endswith(("/32", "/128")))
+            address = inside(DesiredPeer(peer["name"], peer["public_key"], tuple(allowed)))
             if address and peer["state"] != "absent":
                 echoes = self.pool.submit(echo.ping, address, tunnel["device"])
                 self.echoes[tunnel["name"], peer["public_key"]] = echoes

@@ -76,7 +76,7 @@ def clock_seen() -> Clock:
     """Beside the first of chrony's time servers that answers."""
     kept = clock.synchronised()
     for name in servers.time_servers():
-        found = asyncio.run(resolver.look_up(name, seconds=LOOKUP_SECONDS))
+        found = asyncio.run(resolver.look_up(name, fresh=True, seconds=LOOKUP_SECONDS))
         for address in found.addresses[:2]:
             if (offset := servers.ahead_of(address)) is not None:
                 return Clock(kept, f"{name} ({address})", offset)
