@@ -126,7 +126,10 @@ class _Gathering:
                 self.echoes_from[tunnel["name"], peer["public_key"]] = [
                     (source, self.pool.submit(echo.ping, address, source)) for source in _inside(before)
                 ]
-        after = self._listen({(tunnel["name"], peer["public_key"]) for tunnel, peer in called})
+        self._hear(self.started + SHORT_SECONDS)
+        # Behind a dead uplink nobody can answer, however long one waits.
+        alive = any(each.result().answering for each in uplinks)
+        after = self._listen({(tunnel["name"], peer["public_key"]) for tunnel, peer in called if alive})
         answering = {address: future.result().answered for address, future in pings.items()}
         now = {(tunnel["name"], peer["public_key"]): peer for tunnel in after["tunnels"] for peer in tunnel["peers"]}
         seen = tuple(
@@ -157,7 +160,6 @@ class _Gathering:
 
     def _listen(self, called: set[tuple[str, str]]) -> dict[str, Any]:
         """Until every peer that was called has answered or it is too late for an answer; the status then."""
-        self._hear(self.started + SHORT_SECONDS)
         while True:
             after = self.status()
             # Whoever is answered and calls again all the same does so 5 s later.
