@@ -97,7 +97,8 @@ def test_a_boot_with_a_dead_resolver_and_no_answer_on_disk(office: Office) -> No
     """Everything else works at once; when the resolver is back, the name is looked up without being asked to."""
     office.internet.drop(DEAD, "input")
     office.zurich.power_cut()
-    (office.zurich.data / "appliance/endpoints.json").unlink()
+    for kept in ("endpoints.json", "whereabouts.json"):
+        (office.zurich.data / "appliance" / kept).unlink(missing_ok=True)
     started = time.monotonic()
     office.zurich.boot()
     office.host.ping("203.0.113.1", timeout=10)
