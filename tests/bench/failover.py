@@ -29,7 +29,7 @@ from typing import Protocol
 from tests.bench.figures import Bench
 from tests.bench.plain_pair import PlainPair, has_virtual
 from tests.lab import Box, Lab, Node, Probe, wait_for
-from tests.labs.pair import HOST, LAPTOP, Duo, Surroundings, pair
+from tests.labs.pair import HOST, LAPTOP, Duo, Surroundings, pair, prefer_alpha, ready
 
 PLAIN = "keepalived 1 s + wg-quick on both"
 NOTHING = "no event at all"
@@ -164,20 +164,13 @@ class Ours:
         for link in self.duo.alpha.links:
             link.mend()
         if event == "planned":
-            fine(self.duo.alpha)
+            ready(self.duo.alpha)
             self.duo.bravo.run("appliance", "handover")
         self._ready()
 
     def _ready(self) -> None:
         """Alpha has the role. That it lost it again and again is forgiven, as a person would."""
-
-        def has_it() -> bool:
-            if any("it lost the role" in reason for reason in pair(self.duo.alpha).get("not_ready", [])):
-                self.duo.bravo.run("appliance", "handover", check=False)
-            return self.duo.master() is self.duo.alpha
-
-        wait_for(has_it, 40, "alpha is master")
-        fine(self.duo.bravo)
+        prefer_alpha(self.duo)
         _reach(self.duo)
 
     def said(self) -> str:
@@ -230,12 +223,6 @@ class Theirs:
 
 def _moved(to: Node, away: Node) -> None:
     wait_for(lambda: has_virtual(to) and not has_virtual(away), GIVE_UP, f"{to.name} alone has the virtual address")
-
-
-def fine(box: Box) -> None:
-    """It could take over; a box that gave the role away on request does not want it, but takes it if it must."""
-    wanted: tuple[list[str], ...] = ([], ["it gave the role away on request"])
-    wait_for(lambda: pair(box).get("not_ready") in wanted, 30, f"{box.name} could take over")
 
 
 def _reach(around: Surroundings) -> None:
