@@ -10,14 +10,16 @@ from typing import IO
 from tests.lab.log import Log
 
 # What PID 1 of a namespace does: report its PID as the world sees it (the world's /proc is still mounted then),
-# give the node files of its own where WireGuard keeps any, then reap whatever the node's daemons leave behind.
+# give the node a /run and keys of its own (a PID file that another node's daemon left would be believed otherwise),
+# then reap whatever the node's daemons leave behind.
 HOLDER = """
 set -e
 read -r pid _ </proc/self/stat
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mkdir -p /run/wireguard /etc/wireguard
-mount -t tmpfs -o mode=700 wireguard /run/wireguard
+mount -t tmpfs -o mode=755 run /run
+mkdir -p /run/lock /etc/wireguard
+mkdir -m 700 /run/wireguard
 mount -t tmpfs -o mode=700 wireguard /etc/wireguard
 echo "$1" >/proc/sys/kernel/hostname
 ip link set lo up
@@ -38,7 +40,7 @@ class CommandFailed(AssertionError):
 
 
 class Namespace:
-    """Network, mount, PID and UTS namespaces of its own over the world's files."""
+    """Network, mount, PID and UTS namespaces of its own over the world's files; /run is its own, too."""
 
     def __init__(self, name: str, log: Log) -> None:
         self.name = name
