@@ -205,6 +205,10 @@ class PairDriver:
         return partner.hello if partner.alive else None
 
     def _keepalived_died(self) -> None:
+        if self.closed:
+            return
+        # What it said before comes first, in whichever order the loop noticed the two.
+        self._fifo()
         self.handle(e.KeepalivedDied(time.monotonic()))
 
     def _tick(self) -> None:

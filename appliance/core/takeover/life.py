@@ -72,9 +72,14 @@ def boot_due(box: Box) -> None:
 def vrrp(box: Box, state: str) -> None:
     if box.parked and state == MASTER:
         return  # said before it was stopped
-    before, box.vrrp = box.vrrp, state
-    if box.alive_at is None and state != STOP:
+    if box.alive_at is None:
+        if state == STOP:
+            # A child that outlived its parent: the addresses are gone, and the partner takes over.
+            if box.orphan_until is not None:
+                role.end_orphan(box, "keepalived ended")
+            return
         keepalived_started(box)
+    before, box.vrrp = box.vrrp, state
     if state != MASTER:
         _demoted(box, state, before)
     elif box.boot_until is not None:

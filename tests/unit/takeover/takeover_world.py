@@ -201,11 +201,17 @@ class Node:
         self.waiting, self.asked = [], None
         self.world.later(0.3, self.start_supervisor)
 
-    def kill_keepalived(self) -> None:
+    def kill_keepalived(self, last_word: bool = False) -> None:
+        """Its child may outlive it for a moment: it cleans up and says so, after its parent's end was noticed."""
+        if last_word and self.keepalived and self.keepalived.state == "MASTER":
+            self.world.advert(self, 0)
+            self.addresses = False
         self.keepalived = None
         self.healthy_since = self.world.now
         if self.powered:
             self.notify(e.KeepalivedDied(self.world.now))
+            if last_word:
+                self.notify(e.Vrrp(e.STOP, self.world.now))
 
     def stall(self, seconds: float, tells: bool) -> None:
         if self.runs:

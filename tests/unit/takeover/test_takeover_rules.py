@@ -311,6 +311,17 @@ def test_without_keepalived_and_partner_it_goes_on_for_two_seconds() -> None:
     assert kinds(bench.later(0.2))[:1] == ["MuteTunnels"]
 
 
+def test_what_is_read_of_keepalived_after_its_end_does_not_keep_it_from_being_started() -> None:
+    """Its child cleans up when it is alone, and says STOP."""
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.tell(e.KeepalivedDied(bench.now))
+    done = bench.vrrp("STOP")
+    assert kinds(done)[:1] == ["MuteTunnels"]
+    assert "StartKeepalived" in kinds(bench.later(0.3))
+
+
 def test_keepalived_that_dies_at_once_is_started_ever_more_slowly() -> None:
     bench = Bench()
     bench.booted()

@@ -33,7 +33,7 @@ BLOWS = st.one_of(
     st.tuples(st.just("power"), BOXES, st.sampled_from([0.5, 2.0, 6.0])),
     st.tuples(st.just("past"), BOXES, st.sampled_from([0.5, 2.0])),
     st.tuples(st.just("supervisor"), BOXES, st.just(0.0)),
-    st.tuples(st.just("keepalived"), BOXES, st.just(0.0)),
+    st.tuples(st.sampled_from(["keepalived", "keepalived, last word"]), BOXES, st.just(0.0)),
     st.tuples(st.just("stall"), BOXES, st.sampled_from([0.2, 0.6, 1.5, 4.0])),
     st.tuples(st.just("silent stall"), BOXES, st.sampled_from([0.6, 1.5])),
     st.tuples(st.just("carrier"), BOXES, st.sampled_from([0.1, 0.5, 3.0])),
@@ -62,9 +62,9 @@ def strike(world: World, what: str, box: str, seconds: float) -> None:
         case "supervisor":
             if node.machine:
                 node.kill_supervisor()
-        case "keepalived":
+        case "keepalived" | "keepalived, last word":
             if node.keepalived:
-                node.kill_keepalived()
+                node.kill_keepalived(what != "keepalived")
         case "stall" | "silent stall":
             node.stall(seconds, what == "stall")
         case "carrier":
@@ -128,6 +128,7 @@ def play(history: list[tuple[float, tuple[str, str, float]]], world: World) -> W
 @example([(0.0, ("handover", "alpha", 0.0)), (0.35, ("supervisor", "beta", 0.0))], [0], 0)  # held for ever
 @example([(0.0, ("carrier", "alpha", 0.1)), (0.5, ("carrier", "alpha", 0.1))], [137], 1)  # old news became new
 @example([(0.0, ("all", "", 0.6)), (0.35, ("supervisor", "alpha", 0.0)), (0.0, ("supervisor", "beta", 0.0))], [0], 0)
+@example([(0.0, ("keepalived, last word", "alpha", 0.0))], [0], 0)  # and was never started again
 @given(HISTORIES, st.lists(st.integers(0, 139), min_size=1, max_size=40), st.integers(0, 6))
 def test_one_voice_and_not_none_and_everybody_is_called(
     history: list[tuple[float, tuple[str, str, float]]], fates: list[int], unreachable: int
@@ -150,6 +151,7 @@ def test_one_voice_and_not_none_and_everybody_is_called(
     assert master.machine and master.vrrp == "MASTER" and master.addresses
     assert not master.hold
     assert not master.machine.box.calls.called
+    assert all(node.keepalived or (node.machine and node.machine.box.parked) for node in world.nodes)
     # Whoever the last master knew to be there talks to it now.
     for name in master.machine.box.table.lately(world.peers, world.now):
         peer = world.peers[name]
