@@ -128,7 +128,8 @@ def _apply(options: argparse.Namespace, answers: Answers, text: str, password: s
     put_file(paths, text)
     _console(options, password)
     print("the box is set up")
-    for line in next_steps(answers):
+    recipient = str(ask(options, {"verb": "status"})["status"]["bundles"]["age_recipient"])
+    for line in next_steps(answers, recipient):
         print(f"  {line}")
 
 

@@ -21,7 +21,9 @@ import pytest
 
 from tests.lab import Box, Lab, Node, wait_for
 from tests.lab.terminal import Terminal
+from tests.labs.office import status
 from tests.labs.wiring import pings
+from tests.unit.cli.wizard_world import KEY
 
 INTERNET = "203.0.113.1"
 HOST = "192.168.10.20"
@@ -182,10 +184,12 @@ def test_a_trial_that_does_not_please_is_taken_back(office: NewOffice) -> None:
 def test_a_file_of_answers_does_the_same_without_a_screen(office: NewOffice) -> None:
     box = office.box
     answers = "site: zurich\nuplink: enp2s0\nlan: enp1s0\nconsole_password: a-long-password\n"
+    answers += f"signer: anna\nsigner_key: {KEY}\n"
     box.put("/tmp/answers.yaml", answers)
     first = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", "--print").stdout
     said = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", timeout=90).stdout
     assert "the box is set up" in said
+    assert status(box)["bundles"]["age_recipient"] in said, "to whom secrets are sealed is said here"
     wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online")
     assert box.sh("cat /data/appliance/appliance.yaml") == first.strip()
     assert "confirmed" in box.sh("appliance history")

@@ -367,14 +367,15 @@ class SetupApp(App[int]):
         await self.finish()
 
     async def finish(self) -> None:
-        trouble = ""
+        trouble = recipient = ""
         try:
+            recipient = await asyncio.to_thread(self.world.recipient)
             await asyncio.to_thread(self.world.finish)
             if self.secret:
                 await asyncio.to_thread(self.world.password, self.secret)
         except Failure as failure:
             trouble = str(failure)
-        await self.show_end(next_steps(self.talk.whole), trouble)
+        await self.show_end(next_steps(self.talk.whole, recipient), trouble)
 
     @work(exclusive=True)
     async def join(self) -> None:

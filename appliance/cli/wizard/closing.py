@@ -6,8 +6,9 @@ from appliance.core.setup.render import NONE, endpoint
 from appliance.core.setup.seen import Answers
 
 
-def next_steps(answers: Answers) -> list[str]:
-    """One line a step, in the order of a person's doing."""
+def next_steps(answers: Answers, recipient: str) -> list[str]:
+    """One line a step, in the order of a person's doing. `recipient` is the age key to which this box's secrets are
+    sealed, "" where it has none."""
     lan = answers["lan_address"].split("/")[0]
     found = [f"the office's computers use {lan} as gateway and name server"]
     if answers["pair"] == "first":
@@ -21,4 +22,6 @@ def next_steps(answers: Answers) -> list[str]:
         found.append(f"log in from the office: ssh admin@{lan}")
     if answers["signer"] != NONE:
         found.append("changes from afar: appliance bundle create, docs/bundles.md")
+        if recipient:
+            found.append(f"secrets in them are sealed to this box: {recipient}")
     return [*found, "change anything: edit /data/appliance/appliance.yaml, then `sudo appliance apply`"]

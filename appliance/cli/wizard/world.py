@@ -94,6 +94,10 @@ class World:
         except setting_up.Refused as error:
             raise Failure(str(error)) from None
 
+    def recipient(self) -> str:
+        """The age key to which secrets for this box are sealed."""
+        return str(ask(self.options, {"verb": "status"})["status"]["bundles"]["age_recipient"])
+
     def finish(self) -> None:
         """The answers are no longer needed."""
         setting_up.forget_answers(self.paths)

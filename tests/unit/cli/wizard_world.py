@@ -71,6 +71,9 @@ class PaperWorld(World):
     def password(self, text: str) -> None:
         self.done.append("password")
 
+    def recipient(self) -> str:
+        return "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
+
     def finish(self) -> None:
         self.done.append("finish")
         self.answers = {}
