@@ -84,7 +84,7 @@ def gone(box: Box) -> None:
         return
     box.partner.alive = False
     box.partner_was_active = False
-    redial.soon(box)
+    redial.gone(box)
     name = box.partner.hello.box if box.partner.hello else "the other box"
     box.note("partner", f"{name} is not heard on the pair link; this box serves alone")
     if _is_yielding(box):
@@ -93,6 +93,7 @@ def gone(box: Box) -> None:
 
 def lower_priority_seen(box: Box) -> None:
     """Somebody else was master by VRRP. Right after a promotion that was the one that just stepped down."""
+    redial.overheard(box)
     if box.muted or (box.promoted_at is not None and box.now - box.promoted_at < box.timers.overlap):
         return
     suspect(box)

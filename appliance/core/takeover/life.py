@@ -14,7 +14,7 @@ from appliance.core.takeover.actions import (
     StopKeepalived,
 )
 from appliance.core.takeover.box import Box
-from appliance.core.takeover.events import MASTER, STOP, Started
+from appliance.core.takeover.events import BACKUP, MASTER, STOP, Started
 
 
 def started(box: Box, event: Started) -> None:
@@ -80,6 +80,8 @@ def vrrp(box: Box, state: str) -> None:
             return
         keepalived_started(box)
     before, box.vrrp = box.vrrp, state
+    if state == BACKUP and before == MASTER:
+        redial.overheard(box)
     if state != MASTER:
         _demoted(box, state, before)
     elif box.boot_until is not None:

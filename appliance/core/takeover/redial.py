@@ -4,6 +4,10 @@ Two boxes that start together may call each other at the same instant. Each then
 answer to its own (WireGuard whitepaper, section 6.1: the last handshake counts); both try again after 5 s
 (REKEY_TIMEOUT), woken by hellos of the same beat, and may miss each other in the same way for minutes. So one of the
 two, the one whose name comes later, does not wait for that.
+
+A call drops the session that there was. Where there was one, it is kept for as long as it may be good on both sides, so
+that the first hello after a cut is heard; a call follows when VRRP shows that the other one is on the wire again, and it
+is still not heard.
 """
 
 from __future__ import annotations
@@ -13,10 +17,23 @@ from appliance.core.takeover.box import Box
 
 
 def soon(box: Box) -> None:
-    """Nothing is heard from now on."""
+    """There is no session yet, or none that can be trusted."""
     if box.redials:
         box.redial_after = box.timers.redial
         box.redial_at = box.now + box.redial_after
+
+
+def gone(box: Box) -> None:
+    """Nothing is heard from now on. After as long the engine itself begins to doubt the session."""
+    if box.redials:
+        box.redial_after = box.timers.redial
+        box.redial_at = box.now + box.timers.redial_kept
+
+
+def overheard(box: Box) -> None:
+    """VRRP hears the other box, and this one does not."""
+    if box.redial_at is not None and box.redial_at > box.now + box.timers.redial:
+        soon(box)
 
 
 def due(box: Box) -> None:

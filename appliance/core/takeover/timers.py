@@ -27,6 +27,8 @@ class Timers:
     redial: float = 0.5
     redial_most: float = 5.0
     """A partner that is not heard is called again after `redial`, doubling up to this."""
+    redial_kept: float = 15.0
+    """One that was heard, after so long: KEEPALIVE_TIMEOUT + REKEY_TIMEOUT of WireGuard (whitepaper, section 6.1)."""
     boot: float = 1.5
     """How long a box that starts waits for what its partner knows."""
     answer: float = 0.3
