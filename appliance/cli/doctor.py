@@ -22,6 +22,8 @@ from appliance.core.doctor.finding import Diagnosis
 from appliance.shell.paths import Paths
 
 SCHEMA = 1
+PATIENCE = 10.0
+"""Seconds; a supervisor that does not tell the status by then hangs: it does so in tens of milliseconds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,24 +41,26 @@ def run(options: argparse.Namespace) -> int:
 
 def _diagnosis(options: argparse.Namespace) -> Diagnosis:
     from appliance.core.doctor.diagnose import diagnose
-    from appliance.core.doctor.evidence import Evidence
     from appliance.shell import doctoring
 
     paths = Paths(options.root)
+
+    def status() -> dict[str, Any]:
+        return dict(ask(options, {"verb": "status"}, PATIENCE)["status"])
+
     try:
-        status = ask(options, {"verb": "status"})["status"]
+        evidence = doctoring.gather(status, paths)
+        rules = _rules(options, status())
     except SilentSupervisor as silent:
-        state = doctoring.supervisor_state()
-        if state is None:
+        found = doctoring.supervisor_silent(paths)
+        if found is None:
             raise Failure("this is not a box; run it where the supervisor does") from silent
-        return diagnose(Evidence(supervisor=state, disks=doctoring.disks(paths)))
-    try:
-        evidence = doctoring.gather(lambda: ask(options, {"verb": "status"})["status"], paths)
+        return diagnose(found)
     except PermissionError:
         raise Failure("listening to the network needs root; put sudo before it") from None
     except doctoring.Refused as error:
         raise Failure(str(error)) from None
-    return diagnose(evidence, _rules(options, status))
+    return diagnose(evidence, rules)
 
 
 def _rules(options: argparse.Namespace, status: dict[str, Any]) -> Any:
@@ -75,7 +79,7 @@ def _rules(options: argparse.Namespace, status: dict[str, Any]) -> Any:
     if hashlib.sha256(content).hexdigest() != status["configuration"]:
         if not status["generation"] or status["trial"]:
             return None
-        answer = ask(options, {"verb": "history", "generation": status["generation"]})
+        answer = ask(options, {"verb": "history", "generation": status["generation"]}, PATIENCE)
         content = base64.b64decode(answer["file"])
     try:
         config, document = validated(content)

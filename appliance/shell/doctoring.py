@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from appliance.adapters import counters, echo, servers, systemd
+from appliance.adapters import board, counters, echo, servers, systemd
 from appliance.adapters.errors import Refused
 from appliance.adapters.keys import Keys
 from appliance.adapters.packet_ear import PacketEar
@@ -24,6 +24,7 @@ from appliance.core.doctor.evidence import (
     PeerSeen,
     TunnelSeen,
 )
+from appliance.core.doctor.power import FILES, read
 from appliance.core.doctor.wire import Ear, Frame
 from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.peers import endpoint_parts, is_name
@@ -33,15 +34,17 @@ from appliance.shell.paths import Paths
 from appliance.shell.questions import (
     clock_seen,
     conflict,
+    hosts_seen,
     lease_elsewhere,
     look_up,
+    overlaps,
     own_addresses,
     path_sizes,
     uplink_seen,
     who_called,
 )
 
-__all__ = ["Refused", "disks", "gather", "supervisor_state"]
+__all__ = ["Refused", "disks", "gather", "supervisor_silent"]
 
 UNIT = "appliance.service"
 SHORT_SECONDS = 5.5
@@ -54,15 +57,18 @@ MOST_SOURCES = 2
 Status = Callable[[], dict[str, Any]]
 
 
-def supervisor_state() -> str | None:
-    """What systemd says of a supervisor that does not answer; None where there is none, as on a laptop."""
+def supervisor_silent(paths: Paths) -> Evidence | None:
+    """What can be said where the supervisor does not answer; None where there is none, as on a laptop."""
     try:
         found = systemd.state(UNIT)
     except Refused:
         return None
     if found.get("LoadState") != "loaded":
         return None
-    return f"{UNIT} is {found.get('ActiveState')} (result: {found.get('Result')}), and its socket does not answer"
+    state = found.get("ActiveState")
+    said = f"{UNIT} is {state} (result: {found.get('Result')}), and its socket does not answer"
+    files = board.texts(FILES)
+    return Evidence(supervisor=said, hangs=state == "active", disks=disks(paths), power=read(files, files))
 
 
 def disks(paths: Paths) -> tuple[Disk, ...]:
@@ -75,11 +81,12 @@ def disks(paths: Paths) -> tuple[Disk, ...]:
 
 
 def gather(status: Status, paths: Paths) -> Evidence:
-    """Asks everybody and listens. `status` asks the supervisor. Raises PermissionError, Refused."""
+    """Asks everybody and listens. `status` asks the supervisor. Raises PermissionError, Refused, what it raises."""
+    before = status()
     ear = PacketEar()
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return _Gathering(status, paths, ear, pool).evidence()
+            return _Gathering(before, status, paths, ear, pool).evidence()
     finally:
         ear.close()
 
@@ -87,10 +94,12 @@ def gather(status: Status, paths: Paths) -> Evidence:
 class _Gathering:
     """One visit."""
 
-    def __init__(self, status: Status, paths: Paths, packets: PacketEar, pool: ThreadPoolExecutor) -> None:
-        self.status, self.paths, self.packets, self.pool = status, paths, packets, pool
-        self.before = status()
+    def __init__(
+        self, before: dict[str, Any], status: Status, paths: Paths, packets: PacketEar, pool: ThreadPoolExecutor
+    ) -> None:
+        self.before, self.status, self.paths, self.packets, self.pool = before, status, paths, packets, pool
         self.started = time.monotonic()
+        self.board = board.texts(FILES)
         self.came = {tunnel["device"]: counters.came(tunnel["device"]) for tunnel in self.before["tunnels"]}
         links = self.before["interfaces"] + self.before["tunnels"]
         own = {address.partition("/")[0] for link in links for address in link["addresses"]}
@@ -101,11 +110,17 @@ class _Gathering:
 
     def evidence(self) -> Evidence:
         before = self.before
+        if not before["box"]:
+            # Before the first configuration there is nobody to ask.
+            files = board.texts(FILES)
+            power = read(self.board, files)
+            return Evidence(refused=tuple(before["warnings"]), disks=disks(self.paths), power=power)
         silent = bool(before.get("pair")) and before["role"] != "master"
         # Of the pair link the partner's own voice tells more.
         tunnels = [] if silent else [tunnel for tunnel in before["tunnels"] if tunnel["device"] != PAIR_DEVICE]
         peers = [(tunnel, peer) for tunnel in tunnels for peer in tunnel["peers"]]
         called = [one for one in peers if one[1]["endpoint_wanted"]][:MOST_CALLED]
+        here = [one for one in peers if not one[1]["endpoint_wanted"] and one[1]["state"] == "up"][:MOST_CALLED]
         hosts = {endpoint_parts(peer["endpoint_wanted"])[0] for _, peer in called}
         lookups = [self.pool.submit(look_up, name) for name in sorted(filter(is_name, hosts))]
         names = [(each, self.pool.submit(servers.answers_names, each)) for each in servers.name_servers()]
@@ -116,7 +131,7 @@ class _Gathering:
         taken = [self.pool.submit(conflict, device, address) for device, address in own_addresses(before)]
         addresses = {endpoint_parts(peer["endpoint"])[0] for _, peer in called if peer["endpoint"]}
         pings = {address: self.pool.submit(echo.ping, address) for address in sorted(addresses)}
-        for tunnel, peer in called:
+        for tunnel, peer in called + here:
             # Its own addresses first: a host behind it may be off.
             allowed = sorted(peer["allowed_ips"], key=lambda each: not each.endswith(("/32", "/128")))
             address = inside(DesiredPeer(peer["name"], peer["public_key"], tuple(allowed)))
@@ -137,10 +152,10 @@ class _Gathering:
             for tunnel, peer in peers
         )
         overheard = self.ear.heard()
+        networks = _networks(after)
         mtus = {link["device"]: link["mtu"] or 0 for link in before["interfaces"]}
         return Evidence(
             box=after["box"] or "",
-            refused=tuple(after["warnings"]) if not after["box"] else (),
             uplinks=tuple(each.result() for each in uplinks),
             name_servers=tuple(NameServer(address, future.result()) for address, future in names),
             lookups=tuple(each.result() for each in lookups),
@@ -151,11 +166,15 @@ class _Gathering:
             overheard=overheard,
             dropped=_drops(after) - _drops(before),
             disks=disks(self.paths),
+            power=read(self.board, board.texts(FILES)),
+            module="" if after["capabilities"]["kernel_wireguard"] else board.module("wireguard"),
+            hosts=hosts_seen(overheard, {link["device"] for link in networks}, self.pool),
+            overlaps=overlaps(seen, after, networks, self.pool),
             taken=tuple(found for each in taken if (found := each.result())),
             paths=path_sizes([address for address, answered in answering.items() if answered], mtus, self.pool),
             partner=_partner(after),
             sentences=(*after["warnings"], *after["pending"], *(after.get("pair") or {}).get("notes", ())),
-            inside=tuple(link["device"] for link in _networks(after) + after["tunnels"]),
+            inside=tuple(link["device"] for link in networks + after["tunnels"]),
         )
 
     def _listen(self, called: set[tuple[str, str]]) -> dict[str, Any]:
@@ -206,6 +225,7 @@ class _Gathering:
                 (source, future.result().answered)
                 for source, future in self.echoes_from.get((tunnel, after["public_key"]), ())
             ),
+            idle=before["state"] in ("idle", "never seen"),
         )
 
     def _tunnel(self, tunnel: dict[str, Any], peers: tuple[PeerSeen, ...]) -> TunnelSeen:
@@ -224,6 +244,7 @@ class _Gathering:
             engine_wanted=tunnel["engine_wanted"],
             received=received,
             lost=max(0, lost),
+            mtu=tunnel["mtu"] or 0,
         )
 
 

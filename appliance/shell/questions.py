@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from ipaddress import IPv4Interface
 from typing import Any
 
-from appliance.adapters import callers, clock, echo, resolver, servers
+from appliance.adapters import callers, clock, echo, resolver, servers, stamp
 from appliance.adapters.keys import Keys
 from appliance.adapters.rtnetlink import RtNetlink
 from appliance.core.doctor.evidence import (
@@ -18,7 +19,9 @@ from appliance.core.doctor.evidence import (
     Caller,
     Clock,
     Lookup,
+    Overlap,
     PathSize,
+    PeerSeen,
     Taken,
     UplinkSeen,
 )
@@ -28,6 +31,7 @@ from appliance.shell.proof import send
 LOOKUP_SECONDS = 5.0
 GATEWAY_SECONDS = 1.5
 MOST_PATHS = 4
+MOST_HOSTS = 4
 SIZES = (1500, 1492, 1472, 1452, 1420, 1400, 1360, 1280)
 """Ethernet, PPPoE, and what tunnels and mobile networks leave of them; 1280 every IPv6 link carries (RFC 8200)."""
 
@@ -56,6 +60,7 @@ def uplink_seen(uplink: dict[str, Any], elsewhere: bool) -> UplinkSeen:
         gateways=tuple(gateways),
         answering=tuple(answering),
         elsewhere=elsewhere,
+        mtu=uplink["mtu"] or 0,
     )
 
 
@@ -97,6 +102,32 @@ def conflict(device: str, address: str) -> Taken | None:
     """Whether somebody else on the network answers for an address of this box."""
     mac = echo.who_else_has(address, device)
     return Taken(device, address, mac) if mac else None
+
+
+def hosts_seen(overheard: Overheard, devices: set[str], pool: ThreadPoolExecutor) -> tuple[tuple[str, bool], ...]:
+    """Those on these devices that let calls from elsewhere go unanswered: whether they answer this box."""
+    found = {flow.destination: flow.device for flow in overheard.unanswered if flow.device in devices}
+    asked = [(host, pool.submit(echo.ping, host, found[host])) for host in list(found)[:MOST_HOSTS]]
+    return tuple((host, future.result().answered) for host, future in asked)
+
+
+def overlaps(
+    peers: Iterable[PeerSeen], status: dict[str, Any], networks: list[dict[str, Any]], pool: ThreadPoolExecutor
+) -> tuple[Overlap, ...]:
+    """Colleagues' devices that answer the tunnel's address and not one inside are asked where they stand."""
+    inside = [IPv4Interface(each) for link in networks for each in link["addresses"] if ":" not in each]
+    tunnels = {tunnel["name"]: tunnel for tunnel in status["tunnels"]}
+    asked = []
+    for peer in peers:
+        refused = {source for source, answered in peer.echoes_from if not answered}
+        own = [each for each in tunnels[peer.tunnel]["addresses"] if ":" not in each]
+        hosts = [each.removesuffix("/32") for each in peer.allowed_ips if each.endswith("/32") and ":" not in each]
+        if not peer.endpoint_wanted and peer.echoes and own and hosts:
+            for network in (each.network for each in inside if str(each.ip) in refused):
+                whence, device = own[0].partition("/")[0], tunnels[peer.tunnel]["device"]
+                far = (hosts[0], str(network.broadcast_address), whence, device)
+                asked.append((Overlap(peer.name, str(network)), pool.submit(stamp.stands_in, *far)))
+    return tuple(overlap for overlap, future in asked if future.result())
 
 
 def path_sizes(addresses: list[str], mtus: dict[str, int], pool: ThreadPoolExecutor) -> tuple[PathSize, ...]:

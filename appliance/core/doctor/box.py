@@ -1,4 +1,4 @@
-"""The box itself: its supervisor, its configuration, its disks, its engines."""
+"""The box itself: its supervisor, its configuration, its power, its disks, its engines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from appliance.core.doctor.evidence import Evidence
 from appliance.core.doctor.finding import Finding
+from appliance.core.doctor.pair import two_masters
+from appliance.core.doctor.power import power
 
 LEAST_BYTES = 8 << 20
 """Below that the next generation, a receipt or the floor of time may not fit (docs/DESIGN.md, Trials)."""
@@ -14,12 +16,17 @@ LEAST_BYTES = 8 << 20
 def supervisor(evidence: Evidence) -> Iterator[Finding]:
     """Without it, or without a configuration, nothing else can be judged."""
     if evidence.supervisor:
+        what, do = (
+            ("hangs", "wait half a minute, systemd starts it anew; if it hangs again: sudo systemctl restart appliance")
+            if evidence.hangs
+            else ("does not run", "sudo systemctl start appliance")
+        )
         yield Finding(
             "supervisor",
             "",
-            "The supervisor does not run, so nothing is changed, repaired or watched; what was set up goes on.",
+            f"The supervisor {what}, so nothing is changed, repaired or watched; what was set up goes on.",
             (evidence.supervisor,),
-            "sudo systemctl start appliance; why it ended: journalctl -u appliance -n 50",
+            f"{do}; why: journalctl -u appliance -n 50",
         )
     elif not evidence.box:
         reasons = evidence.refused or ("no generation was confirmed on this box",)
@@ -33,7 +40,8 @@ def supervisor(evidence: Evidence) -> Iterator[Finding]:
 
 
 def box(evidence: Evidence) -> Iterator[Finding]:
-    """Disks, engines, and addresses that somebody else uses."""
+    """Power, disks, engines, and addresses that somebody else uses."""
+    yield from power(evidence.power)
     for disk in evidence.disks:
         if disk.free < LEAST_BYTES or not disk.files_left:
             what = f"{disk.free >> 10} kB of {disk.total >> 20} MB free" if disk.files_left else "no file can be added"
@@ -45,15 +53,19 @@ def box(evidence: Evidence) -> Iterator[Finding]:
                 f"find what takes the space, sudo du -xh {disk.path} | sort -h | tail, and remove it",
             )
     for tunnel in evidence.tunnels:
-        if tunnel.engine_wanted == "kernel" and tunnel.engine == "userspace":
+        wanted = tunnel.engine_wanted == "kernel"
+        if tunnel.engine == "userspace" and (wanted or evidence.module):
+            why = "the file says `engine: kernel`" if wanted else "this kernel has one that is several times as fast"
+            module = f"{evidence.module} belongs to this kernel, and is not loaded" if evidence.module else ""
             yield Finding(
                 "engine",
                 tunnel.name,
-                f"Tunnel {tunnel.name} runs on the userspace engine although the file says `engine: kernel`.",
-                (f"{tunnel.device} is a tun device",),
-                "see `modinfo wireguard` and `journalctl -k`; a kernel with the module, or `engine: auto`",
+                f"Tunnel {tunnel.name} runs on the userspace engine although {why}.",
+                tuple(filter(None, (f"{tunnel.device} is a tun device", module))),
+                "see what `sudo modprobe wireguard` and `journalctl -k` say"
+                + ("; without a module, write `engine: auto`" if wanted else ""),
             )
-    for taken in evidence.taken:
+    for taken in () if two_masters(evidence) else evidence.taken:
         yield Finding(
             "address-taken",
             taken.address,

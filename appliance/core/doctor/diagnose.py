@@ -9,7 +9,8 @@ from appliance.core.doctor.box import box, supervisor
 from appliance.core.doctor.evidence import Evidence
 from appliance.core.doctor.finding import Diagnosis, Finding
 from appliance.core.doctor.firewall import Rules, dropped
-from appliance.core.doctor.pair import pair
+from appliance.core.doctor.overlaps import overlaps
+from appliance.core.doctor.pair import pair, two_masters
 from appliance.core.doctor.tunnels import tunnels
 from appliance.core.doctor.uplinks import clock, dead, names, uplinks
 
@@ -37,7 +38,8 @@ def _found(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
     yield from pair(evidence)
     cables = list(uplinks(evidence, rules))
     yield from cables
-    if not dead(evidence, cables):
+    yield from overlaps(evidence, rules)
+    if not dead(evidence, cables) and not two_masters(evidence):
         names_wrong = list(names(evidence))
         yield from names_wrong
         yield from clock(evidence)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from appliance.core.doctor.power import Power
 from appliance.core.doctor.wire import Overheard
 from appliance.core.peers import endpoint_parts
 
@@ -26,6 +28,7 @@ class UplinkSeen:
     gateways: tuple[str, ...] = ()
     answering: tuple[str, ...] = ()
     elsewhere: bool = False
+    mtu: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class PeerSeen:
 
     `called`: something was sent to it. `pings`: its endpoint's host answers a ping; `echoes`: the peer does, through
     the tunnel; None where it was not asked. `echoes_from`: the same from this box's addresses on networks inside.
+    `idle`: it had no session when the doctor came.
     """
 
     tunnel: str
@@ -74,6 +78,7 @@ class PeerSeen:
     pings: bool | None = None
     echoes: bool | None = None
     echoes_from: tuple[tuple[str, bool], ...] = ()
+    idle: bool = False
 
     @property
     def host(self) -> str:
@@ -118,6 +123,7 @@ class TunnelSeen:
     engine_wanted: str = ""
     received: int = 0
     lost: int = 0
+    mtu: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,13 @@ class Taken:
     device: str
     address: str
     mac: str
+
+
+class Overlap(NamedTuple):
+    """A peer's device whose own network has the addresses of a network inside; it said so itself."""
+
+    peer: str
+    network: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +180,13 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`supervisor`: "" where it answers, otherwise what became of it. `dropped`: packets that no rule allowed to be
-    passed on, while it was listened. `sentences` are what `status` says by itself."""
+    """`supervisor`: "" where it answers, otherwise what became of it; `hangs` where it runs all the same. `dropped`:
+    packets that no rule allowed to be passed on, while it was listened. `sentences` are what `status` says by itself.
+    `module`: the file of the kernel's WireGuard, where there is one that the kernel could not load. `hosts`: those
+    inside that let calls from elsewhere go unanswered, and whether they answer this box's pings."""
 
     supervisor: str = ""
+    hangs: bool = False
     box: str = ""
     refused: tuple[str, ...] = ()
     uplinks: tuple[UplinkSeen, ...] = ()
@@ -183,7 +199,11 @@ class Evidence:
     overheard: Overheard = field(default_factory=Overheard)
     dropped: int = 0
     disks: tuple[Disk, ...] = ()
+    power: Power = field(default_factory=Power)
+    module: str = ""
     taken: tuple[Taken, ...] = ()
+    hosts: tuple[tuple[str, bool], ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
     paths: tuple[PathSize, ...] = ()
     partner: Partner | None = None
     sentences: tuple[str, ...] = ()

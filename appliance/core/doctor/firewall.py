@@ -56,6 +56,10 @@ class Rules:
             if rule.from_ in origins and rule.to in targets
         )
 
+    def lets_in(self, origin: Zone) -> bool:
+        """Whether a rule lets the zone call anybody."""
+        return any(rule.from_ in (origin.label, origin.name) for rule in self.site.config.firewall.allow)
+
     def place(self) -> str:
         """Where the rules stand."""
         return f"firewall.allow, line {self.site.line(('firewall',))}"

@@ -8,6 +8,12 @@ from appliance.core.doctor.evidence import Evidence
 from appliance.core.doctor.finding import Finding
 
 
+def two_masters(evidence: Evidence) -> bool:
+    """Both boxes have the addresses then, and whoever talks to them reaches now one and now the other."""
+    seen = evidence.partner
+    return bool(seen and seen.alive and seen.role == seen.partner_role == "master")
+
+
 def pair(evidence: Evidence) -> Iterator[Finding]:
     """What the partner says, or that it says nothing."""
     seen = evidence.partner
@@ -21,7 +27,7 @@ def pair(evidence: Evidence) -> Iterator[Finding]:
             (f"last heard {seen.heard_ago:.0f} s ago; it was {seen.partner_role}",),
             f"see whether {seen.partner} has power, and whether the cable of failover.pair_link is in on both boxes",
         )
-    elif seen.role == "master" and seen.partner_role == "master":
+    elif two_masters(evidence):
         yield Finding(
             "two-masters",
             seen.partner,

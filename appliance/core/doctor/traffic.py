@@ -8,13 +8,12 @@ from ipaddress import ip_address, ip_network
 from appliance.core.doctor.evidence import Evidence, TunnelSeen
 from appliance.core.doctor.finding import Finding
 from appliance.core.doctor.firewall import Rules
+from appliance.core.doctor.nat import behind_nat, office_like
+from appliance.core.doctor.ways import ways
 
 LOST_BYTES = 1000
 LOST_PART = 0.3
 """Counters that are not read at the same instant never differ by that much."""
-
-_PRIVATE = [ip_network(each) for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
-"""RFC 1918, RFC 6598, RFC 4193."""
 
 
 def traffic(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
@@ -25,6 +24,7 @@ def traffic(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
     if rules:
         yield from _not_let_in(evidence, rules)
     yield from _uncovered(evidence)
+    yield from ways(evidence, rules)
     yield from _black_holes(evidence)
 
 
@@ -51,7 +51,8 @@ def _refused_sources(tunnel: TunnelSeen, evidence: Evidence) -> Finding:
 def _not_let_in(evidence: Evidence, rules: Rules) -> Iterator[Finding]:
     """A far end that answers this box and not its networks, although a rule here joins the two."""
     for peer in evidence.peers:
-        for source, answered in peer.echoes_from:
+        # Of a colleague's device the same says little: it may answer nobody but its own network.
+        for source, answered in peer.echoes_from if peer.endpoint_wanted else ():
             here, there = rules.zone(source), rules.named(peer.name)
             if not peer.echoes or answered or not here or not there:
                 continue
@@ -75,7 +76,7 @@ def _uncovered(evidence: Evidence) -> Iterator[Finding]:
     told: set[str] = set()
     for flow in evidence.overheard.passed:
         uplink = devices.get(flow.device)
-        if uplink is None or behind_nat(evidence) or not _office_like(flow.destination) or flow.destination in told:
+        if uplink is None or behind_nat(evidence) or not office_like(flow.destination) or flow.destination in told:
             continue
         near = [ip_network(each, strict=False) for each in uplink.addresses]
         address = ip_address(flow.destination)
@@ -110,15 +111,3 @@ def _black_holes(evidence: Evidence) -> Iterator[Finding]:
                 f"write `mtu: {path.whole}` at the uplink, and let ICMP through on the way; tunnels carry on in "
                 "fragments, and more slowly",
             )
-
-
-def behind_nat(evidence: Evidence) -> bool:
-    """Whether the uplinks have only addresses that somebody in front of this box translates."""
-    found = [each.partition("/")[0] for uplink in evidence.uplinks for each in uplink.addresses]
-    return bool(found) and all(_office_like(each) or each.startswith("fe80:") for each in found)
-
-
-def _office_like(text: str) -> bool:
-    """Whether the internet does not carry the address."""
-    address = ip_address(text)
-    return any(address in network for network in _PRIVATE if network.version == address.version)

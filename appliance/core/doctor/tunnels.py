@@ -13,7 +13,8 @@ from appliance.core.doctor.evidence import Evidence, PeerSeen, TunnelSeen
 from appliance.core.doctor.finding import Finding
 from appliance.core.doctor.firewall import Rules
 from appliance.core.doctor.handshakes import callers, calls, preshared_key, times, wrong_keys
-from appliance.core.doctor.traffic import behind_nat, traffic
+from appliance.core.doctor.nat import nat
+from appliance.core.doctor.traffic import traffic
 from appliance.core.doctor.wire import PORT
 from appliance.core.peers import endpoint_parts
 
@@ -34,6 +35,7 @@ def tunnels(evidence: Evidence, rules: Rules | None, resolver_dead: bool) -> Ite
             explained.update(each.there for each in calls(evidence) if endpoint_parts(each.there)[0] == peer.address)
             yield found
     yield from callers(evidence, explained)
+    yield from nat(evidence, rules)
     yield from traffic(evidence, rules)
 
 
@@ -55,15 +57,6 @@ def _silent(peer: PeerSeen, evidence: Evidence) -> Finding | None:
     if not peer.endpoint_wanted:
         # A colleague's device that is off, or asleep: nothing is wrong.
         return None
-    if behind_nat(evidence) and not peer.keepalive and peer.handshake_age is not None:
-        return Finding(
-            "keepalive",
-            peer.name,
-            f"{peer.name} is not reached any more: this box is behind NAT, and without keepalives the router in front "
-            "of it forgets the way back.",
-            (f"{called}, no answer; the uplink has a private address, and the peer no keepalive",),
-            f"write `keepalive: 25` at {peer.name}",
-        )
     return _unanswered(peer, tunnel, called)
 
 

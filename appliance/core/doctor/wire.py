@@ -48,6 +48,16 @@ class Unreachable(NamedTuple):
     there: str
 
 
+class Segments(NamedTuple):
+    """A TCP connection that began on a device, as it left there: `size` is the largest segment that one side takes
+    (the MSS option, RFC 9293, section 3.7.1)."""
+
+    device: str
+    source: str
+    destination: str
+    size: int
+
+
 class Flow(NamedTuple):
     """The first packet of a connection, as it arrived. `service` is ping, tcp/443, udp/53."""
 
@@ -59,12 +69,15 @@ class Flow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overheard:
-    """Without repetitions. `arrived` are the connections that came to be passed on, `passed` what left, by device."""
+    """Without repetitions. `arrived` are the connections that came to be passed on, `passed` what left, by device;
+    `unanswered` of the latter the TCP connections and pings that were tried again and never answered."""
 
     handshakes: tuple[Handshake, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
     arrived: tuple[Flow, ...] = ()
     passed: tuple[Flow, ...] = ()
+    unanswered: tuple[Flow, ...] = ()
+    segments: tuple[Segments, ...] = ()
 
 
 _UNREACHABLE = {
@@ -83,7 +96,11 @@ class Ear:
     handshakes: dict[Handshake, None] = field(default_factory=dict)
     unreachable: dict[Unreachable, None] = field(default_factory=dict)
     arrived: dict[Flow, None] = field(default_factory=dict)
-    passed: dict[Flow, None] = field(default_factory=dict)
+    passed: dict[Flow, int] = field(default_factory=dict)
+    """How often each."""
+    answered: set[tuple[str, str, str]] = field(default_factory=set)
+    """Who was answered by whom, and of what service."""
+    segments: dict[Segments, None] = field(default_factory=dict)
 
     def hear(self, frames: Iterable[Frame]) -> None:
         for frame in frames:
@@ -97,7 +114,20 @@ class Ear:
         return any(each.initiation and not each.out for each in self.handshakes)
 
     def heard(self) -> Overheard:
-        return Overheard(tuple(self.handshakes), tuple(self.unreachable), tuple(self.arrived), tuple(self.passed))
+        unanswered = tuple(
+            flow
+            for flow, number in self.passed.items()
+            # One that is as old as the last second may yet be answered.
+            if number > 1 and not flow.service.startswith("udp/") and flow[1:] not in self.answered
+        )
+        return Overheard(
+            tuple(self.handshakes),
+            tuple(self.unreachable),
+            tuple(self.arrived),
+            tuple(self.passed),
+            unanswered,
+            tuple(self.segments),
+        )
 
     def _sort(self, frame: Frame, protocol: int, source: str, destination: str, content: bytes) -> None:
         if protocol == UDP and (found := _handshake(frame.out, source, destination, content)):
@@ -107,9 +137,14 @@ class Ear:
             if said := _unreachable(protocol, source, content):
                 self.unreachable[said] = None
             return
+        if answer := _answer(protocol, content):
+            self.answered.add((destination, source, answer))
+        if frame.out and (size := _segment(protocol, content)):
+            self.segments[Segments(frame.device, source, destination, size)] = None
         service = _first(protocol, content)
         if service and frame.out:
-            self.passed[Flow(frame.device, source, destination, service)] = None
+            flow = Flow(frame.device, source, destination, service)
+            self.passed[flow] = self.passed.get(flow, 0) + 1
         elif service and destination not in self.own and not ip_address(destination).is_multicast:
             self.arrived[Flow(frame.device, source, destination, service)] = None
 
@@ -161,6 +196,29 @@ def _first(protocol: int, content: bytes) -> str:
         return f"udp/{int.from_bytes(content[2:4])}"
     echo = {ICMP: 8, ICMPV6: 128}.get(protocol)
     return "ping" if content and echo == content[0] else ""
+
+
+def _answer(protocol: int, content: bytes) -> str:
+    """The service that answers here, be it by a refusal; "" for other packets."""
+    if protocol == TCP and len(content) >= 14 and (content[13] & 0x12 == 0x12 or content[13] & 0x04):
+        return f"tcp/{int.from_bytes(content[0:2])}"
+    echo = {ICMP: 0, ICMPV6: 129}.get(protocol)
+    return "ping" if content and echo == content[0] else ""
+
+
+def _segment(protocol: int, content: bytes) -> int:
+    """The MSS option of a packet that begins or accepts a TCP connection, 0 where there is none."""
+    if protocol != TCP or len(content) < 20 or not content[13] & 0x02:
+        return 0
+    options = content[20 : (content[12] >> 4) * 4]
+    while len(options) > 1 and options[0]:
+        if options[0] == 1:
+            options = options[1:]
+            continue
+        if options[0] == 2 and len(options) >= 4:
+            return int.from_bytes(options[2:4])
+        options = options[max(2, options[1]) :]
+    return 0
 
 
 def _end(address: str, port: bytes) -> str:

@@ -21,7 +21,6 @@ WELL = Evidence(box="zurich", uplinks=(WAN,))
 def box(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(doctor, "ask", lambda *_: STATUS)
     monkeypatch.setattr(doctoring, "gather", lambda *_: WELL)
-    monkeypatch.setattr(doctoring, "disks", lambda _: ())
     return monkeypatch
 
 
@@ -51,15 +50,15 @@ def test_a_cause_its_evidence_and_what_to_do(box: pytest.MonkeyPatch, capsys: py
 def test_a_supervisor_that_does_not_run_is_a_finding(
     box: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    box.setattr(doctor, "ask", silent)
-    box.setattr(doctoring, "supervisor_state", lambda: "appliance.service is failed")
+    box.setattr(doctoring, "gather", silent)
+    box.setattr(doctoring, "supervisor_silent", lambda _: Evidence(supervisor="appliance.service is failed"))
     assert main(["doctor"]) == 2
     assert "seen: appliance.service is failed" in capsys.readouterr().out
 
 
 def test_a_laptop_is_no_box(box: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    box.setattr(doctor, "ask", silent)
-    box.setattr(doctoring, "supervisor_state", lambda: None)
+    box.setattr(doctoring, "gather", silent)
+    box.setattr(doctoring, "supervisor_silent", lambda _: None)
     assert main(["doctor", "--root", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "appliance: this is not a box; run it where the supervisor does\n"
 
