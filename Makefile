@@ -31,12 +31,12 @@ image: ## the image that a person flashes, for this machine's architecture (buil
 .PHONY: check
 check: ## lint, types and unit tests, in seconds
 	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) -q tests/unit'
+	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) -q tests/unit'
 
 .PHONY: test
 test: ## everything: check, and all labs with booted boxes
 	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) --ignore=tests/images tests'
+	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) --ignore=tests/images tests'
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
@@ -70,6 +70,10 @@ bench: ## measure beside wg-quick and wg syncconf; writes build/bench.json
 .PHONY: bench-failover
 bench-failover: ## each failure of a box, ours beside a plain keepalived + wg-quick pair (BENCH_RUNS=20)
 	@$(WORLD) python3 -m tests.bench.failover $(EVENTS)
+
+.PHONY: bench-doctor
+bench-doctor: ## each fault made, and what `appliance doctor` says of it; writes build/bench-doctor.txt
+	@$(WORLD) python3 -m tests.bench.doctor
 
 .PHONY: run
 run: ## the product's own command line: make run ARGS="check office.yaml" (any path of this machine)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import Box, Lab
-from tests.lab.box import CGROUPS
 
 
 def gate(lab: Lab, name: str) -> Box:
@@ -81,7 +80,7 @@ def boot_to_ready(box: Box) -> float:
 
 def supervisor(box: Box) -> int:
     """The supervisor's PID as the world sees it."""
-    path = CGROUPS / f"box-{box.name}/payload/system.slice/appliance.service/cgroup.procs"
+    path = box.cgroup / "payload/system.slice/appliance.service/cgroup.procs"
     for pid in path.read_text().split():
         if b"\0supervise\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
             return int(pid)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from itertools import count
 from pathlib import Path
 
 from tests.lab.log import Log
@@ -19,6 +20,8 @@ from tests.lab.waiting import wait_for
 
 CGROUPS = Path("/sys/fs/cgroup")
 ROOTFS = Path("/rootfs")
+
+_numbers = count(1)
 
 ENVIRONMENT = ["env", "-i", "PATH=/usr/sbin:/usr/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"]
 
@@ -33,7 +36,9 @@ class Box(Node):
         self.home = Path(tempfile.mkdtemp(prefix=f"box-{name}-"))
         self.data = self.home / "data"
         self.data.mkdir()
-        self._cgroup = CGROUPS / f"box-{name}"
+        # Two labs side by side may each have a box of that name.
+        self.machine = f"{name}-{next(_numbers)}"
+        self.cgroup = CGROUPS / f"box-{self.machine}"
         self._nspawn: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,7 +58,7 @@ class Box(Node):
             self._hold()
             for link in self.links:
                 link.plug()
-        self._cgroup.mkdir(exist_ok=True)
+        self.cgroup.mkdir(exist_ok=True)
         # Mounts that a killed nspawn leaves behind (257 exports sockets under /run) go with a namespace of its own.
         argv = [
             "unshare",
@@ -69,7 +74,7 @@ class Box(Node):
         argv += [f"--network-namespace-path={self.netns}", "--capability=all"]
         # No box sets this machine's clock.
         argv += ["--drop-capability=CAP_SYS_TIME"]
-        argv += [f"--machine={self.name}", f"--hostname={self.name}"]
+        argv += [f"--machine={self.machine}", f"--hostname={self.name}"]
         argv += [f"--uuid={hashlib.sha256(self.name.encode()).hexdigest()[:32]}"]
         self.log.command("world", argv)
         # A cgroup for each box: nspawn makes "payload" and "supervisor" below the one that it is started in, and
@@ -77,7 +82,7 @@ class Box(Node):
         script = 'echo $$ >"$0/cgroup.procs"; exec "$@"'
         with (self.home / "console.log").open("ab") as console:
             self._nspawn = subprocess.Popen(
-                ["sh", "-euc", script, str(self._cgroup), *argv],
+                ["sh", "-euc", script, str(self.cgroup), *argv],
                 # On the old hybrid cgroup layout nspawn would otherwise guess; elsewhere this says what is so.
                 # /proc/sys/net is the box's own network's, and on a device it is writable.
                 env={
@@ -98,7 +103,7 @@ class Box(Node):
             said = (self.home / "console.log").read_text(errors="replace")
             raise AssertionError(f"{self.name} did not start: {said[-2000:]}")
         try:
-            pids = (self._cgroup / "payload/init.scope/cgroup.procs").read_text().split()
+            pids = (self.cgroup / "payload/init.scope/cgroup.procs").read_text().split()
             for pid in pids:
                 status = Path(f"/proc/{pid}/status").read_text()
                 if "\nNSpid:" in status and status.split("\nNSpid:")[1].split("\n")[0].split()[-1] == "1":
@@ -163,7 +168,7 @@ class Box(Node):
         self._off()
 
     def _kill(self) -> None:
-        (self._cgroup / "cgroup.kill").write_text("1")
+        (self.cgroup / "cgroup.kill").write_text("1")
 
     def freeze(self) -> None:
         """The box stands still with all that runs in it, as a virtual machine that is not given a processor."""
@@ -174,15 +179,15 @@ class Box(Node):
 
     def _freeze(self, value: str, said: str) -> None:
         self.log.line(f"[{self.name}] {said}")
-        (self._cgroup / "cgroup.freeze").write_text(value)
-        events = self._cgroup / "cgroup.events"
+        (self.cgroup / "cgroup.freeze").write_text(value)
+        events = self.cgroup / "cgroup.events"
         wait_for(lambda: said in events.read_text(), 10, f"{self.name} is {said}")
 
     def _off(self) -> None:
         if self._nspawn is not None:
             self._nspawn.wait(10)
         # The last processes may still be dying when nspawn is gone; a new boot must not meet them.
-        events = self._cgroup / "cgroup.events"
+        events = self.cgroup / "cgroup.events"
         wait_for(lambda: "populated 0" in events.read_text(), 10, f"nothing of {self.name} runs any more")
         # A killed cgroup remembers it: what systemd later clones into it from another one is killed at birth
         # (kill_seq in the kernel's cgroup_post_fork). The next boot gets fresh ones.
@@ -192,7 +197,7 @@ class Box(Node):
         Node.close(self)
 
     def _remove_cgroup(self) -> None:
-        for directory, _, _ in os.walk(self._cgroup, topdown=False):
+        for directory, _, _ in os.walk(self.cgroup, topdown=False):
             os.rmdir(directory)
 
     def dump(self) -> None:

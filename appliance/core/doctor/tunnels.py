@@ -28,7 +28,8 @@ def tunnels(evidence: Evidence, rules: Rules | None, resolver_dead: bool) -> Ite
             continue  # Its name is the trouble, and was told.
         if peer.echoes or not peer.called:
             continue
-        found = _turned_away(peer, evidence)
+        # A colleague's device may be off, or asleep, and its router may say so: nothing is wrong.
+        found = _turned_away(peer, evidence) if peer.endpoint_wanted else None
         if not found and not peer.answered:
             found = _silent(peer, evidence)
         if found:
@@ -50,13 +51,12 @@ def _silent(peer: PeerSeen, evidence: Evidence) -> Finding | None:
     called = f"{times(number, 'handshake')} sent to {peer.endpoint}"
     if answers:
         return preshared_key(peer, f"{called}, {times(answers, 'answer')} came back, and no session began")
+    if not peer.endpoint_wanted:
+        return None
     if (by_call := wrong_keys(peer, tunnel, evidence)) is not None:
         return by_call
     if moved := _moved(peer, evidence):
         return moved
-    if not peer.endpoint_wanted:
-        # A colleague's device that is off, or asleep: nothing is wrong.
-        return None
     return _unanswered(peer, tunnel, called)
 
 

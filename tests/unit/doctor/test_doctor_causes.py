@@ -173,6 +173,20 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "only initiations come in: no data": ({"peers": (replace(STRANGE, received=296),)}, ["unanswered"]),
     "nobody called the peer": ({"peers": (replace(STRANGE, called=False),)}, []),
     "a colleague's laptop is asleep": ({"peers": (replace(SILENT, endpoint_wanted=""),)}, []),
+    "a colleague's laptop is away, and its router says so": (
+        {
+            "peers": (replace(SILENT, endpoint_wanted=""),),
+            "overheard": heard(unreachable=(Unreachable("198.51.100.2", PORT, GENEVA),)),
+        },
+        [],
+    ),
+    "a stranger calls from where a colleague was": (
+        {
+            "peers": (replace(SILENT, endpoint_wanted="", endpoint=NOMAD),),
+            "overheard": heard(CALLED._replace(there=NOMAD)),
+        },
+        ["unknown-peer"],
+    ),
     "the host says that nobody listens": (
         {"peers": (STRANGE,), "overheard": heard(CALL, unreachable=(Unreachable("198.51.100.2", PORT, GENEVA),))},
         ["no-listener"],

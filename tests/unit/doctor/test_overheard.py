@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.doctor.wire import PORT, PROHIBITED, Ear, Flow, Frame, Unreachable, made_for
+from appliance.core.doctor.wire import PORT, PROHIBITED, Ear, Flow, Frame, Segments, Unreachable, made_for
 from tests.unit.config.examples import PROPERTY, key
 
 HERE, THERE = "203.0.113.2", "198.51.100.2"
@@ -96,3 +96,48 @@ def test_only_the_first_packet_of_a_connection_that_is_to_be_passed_on() -> None
 def test_no_packet_is_too_strange(content: bytes, protocol: int, length: int) -> None:
     for packet in (content, ip(protocol, THERE, HERE, content), ip(protocol, "fe80::1", "fe80::2", content)):
         heard(Frame("eth0", False, packet[:length]), Frame("eth0", True, packet))
+
+
+SYN, SYN_ACK, RST, ACK = 0x02, 0x12, 0x14, 0x10
+CLIENT, SERVER = "192.168.10.20", "192.168.20.20"
+
+
+def tcp(source: int, destination: int, flags: int, options: bytes = b"") -> bytes:
+    ports = source.to_bytes(2) + destination.to_bytes(2)
+    return ports + bytes(8) + bytes([(20 + len(options)) << 2, flags]) + bytes(6) + options
+
+
+def frame(device: str, out: bool, source: str, destination: str, content: bytes, protocol: int = 6) -> Frame:
+    return Frame(device, out, ip(protocol, source, destination, content))
+
+
+def test_who_is_called_again_and_never_answers() -> None:
+    call = frame("eth1", True, CLIENT, SERVER, tcp(40000, 443, SYN))
+    ping = frame("eth1", True, CLIENT, SERVER, b"\x08\0\0\0\0\x01\0\x01", 1)
+    told = (Flow("eth1", CLIENT, SERVER, "tcp/443"), Flow("eth1", CLIENT, SERVER, "ping"))
+    assert heard(call, ping).heard().unanswered == ()
+    assert heard(call, ping, call, ping).heard().unanswered == told
+    echo = frame("eth1", False, SERVER, CLIENT, b"\0\0\0\0\0\x01\0\x01", 1)
+    for answer in (SYN_ACK, RST):
+        back = frame("eth1", False, SERVER, CLIENT, tcp(443, 40000, answer))
+        assert heard(call, ping, call, ping, back, echo).heard().unanswered == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (b"\x02\x04\x05\xb4", 1460),
+        (b"\x01\x01\x08\x0a" + bytes(8) + b"\x02\x04\x05\x64", 1380),
+        (b"\x00\x00\x00\x00\x02\x04\x05\xb4", None),
+        (b"", None),
+        (b"\x02", None),
+        (b"\x08\x00\x02\x04\x05\xb4\x01\x01", 1460),
+    ],
+)
+def test_the_largest_segment_of_a_connection(options: bytes, size: int | None) -> None:
+    found = heard(
+        frame("wg-office", True, CLIENT, SERVER, tcp(40000, 443, SYN, options)),
+        frame("eth1", False, CLIENT, SERVER, tcp(40000, 443, SYN, b"\x02\x04\x22\xc4")),
+        frame("wg-office", True, CLIENT, SERVER, tcp(40000, 443, ACK, options)),
+    )
+    assert found.heard().segments == ((Segments("wg-office", CLIENT, SERVER, size),) if size else ())
