@@ -34,8 +34,8 @@ from appliance.shell.paths import Paths
 from appliance.shell.questions import (
     clock_seen,
     conflict,
+    elsewhere,
     hosts_seen,
-    lease_elsewhere,
     look_up,
     overlaps,
     own_addresses,
@@ -124,9 +124,7 @@ class _Gathering:
         hosts = {endpoint_parts(peer["endpoint_wanted"])[0] for _, peer in called}
         lookups = [self.pool.submit(look_up, name) for name in sorted(filter(is_name, hosts))]
         names = [(each, self.pool.submit(servers.answers_names, each)) for each in servers.name_servers()]
-        uplinks = [
-            self.pool.submit(uplink_seen, uplink, lease_elsewhere(before, uplink)) for uplink in before["uplinks"]
-        ]
+        uplinks = [self.pool.submit(uplink_seen, uplink, elsewhere(before, uplink)) for uplink in before["uplinks"]]
         times = self.pool.submit(clock_seen)
         taken = [self.pool.submit(conflict, device, address) for device, address in own_addresses(before)]
         addresses = {endpoint_parts(peer["endpoint"])[0] for _, peer in called if peer["endpoint"]}

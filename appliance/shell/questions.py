@@ -36,7 +36,7 @@ SIZES = (1500, 1492, 1472, 1452, 1420, 1400, 1360, 1280)
 """Ethernet, PPPoE, and what tunnels and mobile networks leave of them; 1280 every IPv6 link carries (RFC 8200)."""
 
 
-def uplink_seen(uplink: dict[str, Any], elsewhere: bool) -> UplinkSeen:
+def uplink_seen(uplink: dict[str, Any], away: bool) -> UplinkSeen:
     """Its gateways are asked by ARP or ND."""
     device, gateways = uplink["device"], uplink["gateways"]
     netlink = RtNetlink()
@@ -59,15 +59,18 @@ def uplink_seen(uplink: dict[str, Any], elsewhere: bool) -> UplinkSeen:
         addresses=tuple(uplink["addresses"]),
         gateways=tuple(gateways),
         answering=tuple(answering),
-        elsewhere=elsewhere,
+        elsewhere=away,
         mtu=uplink["mtu"] or 0,
     )
 
 
-def lease_elsewhere(status: dict[str, Any], uplink: dict[str, Any]) -> bool:
-    """Whether the uplink's lease is the other box's now."""
+def elsewhere(status: dict[str, Any], uplink: dict[str, Any]) -> bool:
+    """Whether the uplink's only address, leased or virtual, is the other box's now."""
     links = [link for link in status["interfaces"] if link["name"] == uplink["name"]]
-    return any("lease" in link and not link["lease"]["here"] for link in links)
+    if any("lease" in link and not link["lease"]["here"] for link in links):
+        return True
+    own = [address for address in uplink["addresses"] if not address.startswith("fe80:")]
+    return bool(status.get("pair")) and status["role"] != "master" and not own and not status["pending"]
 
 
 def look_up(name: str) -> Lookup:

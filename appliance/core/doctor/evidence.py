@@ -17,7 +17,7 @@ NO_ANSWER = "no name server answered"
 class UplinkSeen:
     """`gateways` are those it knows, `answering` those of them that answered ARP or ND just now.
 
-    `elsewhere`: its lease is the other box's at this moment, so that nothing here is amiss.
+    `elsewhere`: its only address is the other box's at this moment, so that nothing here is amiss.
     """
 
     name: str

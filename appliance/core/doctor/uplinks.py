@@ -20,8 +20,9 @@ def uplinks(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
 
 
 def dead(evidence: Evidence, found: Sequence[Finding]) -> bool:
-    """No uplink is left that leads anywhere."""
-    return bool(evidence.uplinks) and {each.about for each in found} >= {each.name for each in evidence.uplinks}
+    """No uplink is left that leads anywhere from this box."""
+    leading = {each.name for each in evidence.uplinks if not each.elsewhere}
+    return bool(evidence.uplinks) and {each.about for each in found} >= leading
 
 
 def _uplink(uplink: UplinkSeen, rules: Rules | None) -> Finding | None:

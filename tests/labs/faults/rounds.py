@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tests.lab import Lab
@@ -14,62 +15,84 @@ from tests.labs.faults.case import Answer, Case, asked
 from tests.labs.office import Office
 from tests.labs.pair import Duo
 
-__all__ = ["CASES", "box", "far_end", "rounds", "traffic", "uplink"]
+__all__ = ["CASES", "Results", "box", "far_end", "rounds", "traffic", "uplink"]
 
 CASES: list[Case[Any]] = [*office.OFFICE_CASES, *pair.PAIR_CASES]
-OFFICES = 2
 
 type Results = dict[str, Future[Answer]]
 
 
+@dataclass
+class Kind:
+    """Places of one kind, which share the faults that are `left`."""
+
+    name: str
+    build: Callable[[Lab], Any]
+    well: Callable[[Any], None]
+    """Waits until nothing is wrong there."""
+    left: deque[Case[Any]]
+    places: int
+
+    def next(self) -> Case[Any] | None:
+        try:
+            return self.left.popleft()
+        except IndexError:
+            return None
+
+    def give_up(self, error: Exception, results: Results) -> None:
+        """One place is broken; the last one takes what is left with it."""
+        self.places -= 1
+        while not self.places and (case := self.next()):
+            results[case.fault].set_exception(error)
+
+
 @contextmanager
 def rounds() -> Iterator[Results]:
-    """By fault what the doctor said of it, as soon as it was asked; a place that could not be built fails all its."""
+    """By fault what the doctor said of it, as soon as it was asked."""
     results: Results = {case.fault: Future() for case in CASES}
     # Those that are asked again and again begin.
-    faults = deque(sorted(office.OFFICE_CASES, key=lambda case: -case.patience))
-    places: list[tuple[str, Callable[[Lab], Any], Callable[[Any], None], deque[Case[Any]]]] = [
-        ("doctor-pair", _pair, pair.well, deque(pair.PAIR_CASES)),
-        *((f"doctor-office-{number + 1}", _office, office.well, faults) for number in range(OFFICES)),
-    ]
-    with ThreadPoolExecutor(len(places)) as pool:
-        for place in places:
-            pool.submit(_round, *place, results)
-        yield results
+    faults = sorted(office.OFFICE_CASES, key=lambda case: -case.patience)
+    kinds = (
+        Kind("pair", lambda lab: Duo(lab).build().boot(), pair.well, deque(pair.PAIR_CASES), 1),
+        Kind("office", lambda lab: Office(lab).build().go_online(), office.well, deque(faults), 2),
+    )
+    with ThreadPoolExecutor() as pool:
+        try:
+            for kind in kinds:
+                for number in range(kind.places):
+                    pool.submit(_round, kind, f"doctor-{kind.name}-{number + 1}", results)
+            yield results
+        finally:
+            for kind in kinds:
+                kind.left.clear()
 
 
-def _office(lab: Lab) -> Office:
-    return Office(lab).build().go_online()
-
-
-def _pair(lab: Lab) -> Duo:
-    return Duo(lab).build().boot()
-
-
-def _round(
-    name: str,
-    build: Callable[[Lab], Any],
-    well: Callable[[Any], None],
-    cases: deque[Case[Any]],
-    results: Results,
-) -> None:
+def _round(kind: Kind, name: str, results: Results) -> None:
+    wrong = ""
     with Lab(name) as lab:
-        where, broken = None, None
-        while cases:
-            case = cases.popleft()
-            lab.log.line(f"---- {case.fault}")
-            try:
-                where = where or build(lab)
-                well(where)
-                answer = asked(case, where)
-            except Exception as error:  # whatever went wrong is the test's to tell
-                results[case.fault].set_exception(error)
-                broken = error
-                continue
-            lab.log.line(f"[doctor] {', '.join(answer.causes) or 'nothing'} after {answer.seconds:.1f} s")
-            lab.log.output(answer.said)
-            results[case.fault].set_result(answer)
-            broken = broken or (None if answer.answers(case) else AssertionError(case.fault))
-        if broken:
-            lab.log.section("failed", str(broken))
+        try:
+            where = kind.build(lab)
+            kind.well(where)
+            while case := kind.next():
+                wrong = _judged(lab, case, where, results) or wrong
+                kind.well(where)
+        except Exception as error:  # what is left is the other place's, or the tests' to tell
+            kind.give_up(error, results)
+            wrong = f"{type(error).__name__}: {error}"
+        if wrong:
+            lab.log.section("failed", wrong)
             lab.dump()
+
+
+def _judged(lab: Lab, case: Case[Any], where: Any, results: Results) -> str:
+    """What was wrong with the answer."""
+    lab.log.line(f"---- {case.fault}")
+    try:
+        answer = asked(case, where)
+    except Exception as error:  # a fault that could not be made is that test's to tell
+        results[case.fault].set_exception(error)
+        return f"{case.fault}: {error}"
+    lab.log.line(f"[doctor] {', '.join(answer.causes) or 'nothing'} after {answer.seconds:.1f} s")
+    lab.log.output(answer.said)
+    results[case.fault].set_result(answer)
+    return "" if answer.answers(case) else f"{case.fault}: {answer.said}"

@@ -134,8 +134,12 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         everything(uplinks=(replace(WAN, addresses=("fe80::1/64",), gateways=(), answering=()),)),
         ["no-lease"],
     ),
-    "the lease is the other box's": (
-        {"uplinks": (replace(WAN, addresses=(), gateways=(), answering=(), elsewhere=True),)},
+    "the only address is the other box's, and so is all that needs it": (
+        {
+            "uplinks": (replace(WAN, addresses=(), gateways=(), answering=(), elsewhere=True),),
+            "name_servers": (NameServer("203.0.113.1", False),),
+            "lookups": (Lookup("geneva.example.net", (), NO_ANSWER),),
+        },
         [],
     ),
     "no gateway": (everything(uplinks=(replace(WAN, gateways=(), answering=()),)), ["no-gateway"]),
