@@ -5,8 +5,8 @@ answer to its own (WireGuard whitepaper, section 6.1: the last handshake counts)
 (REKEY_TIMEOUT), woken by hellos of the same beat, and may miss each other in the same way for minutes. So one of the
 two, the one whose name comes later, does not wait for that.
 
-A call drops the session that there was. Where there was one, it is kept for as long as it may be good on both sides,
-so that the first hello after a cut is heard; a call follows when VRRP shows that the other one is on the wire again, and
+A call drops the session that there was. Where there was one, it is kept for as long as it may be good on both sides:
+the first hello after a cut is heard then. A call follows when VRRP shows that the other one is on the wire again, and
 it is still not heard.
 """
 
