@@ -14,6 +14,7 @@ RUNTIME_GLOBS = (
     ("run/systemd/resolved.conf.d", "50-appliance.conf"),
     ("run/appliance", "*.conf"),
     ("run/appliance-ssh", "authorized_keys"),
+    ("run/appliance-pppoe", "*.options"),
 )
 
 
@@ -66,7 +67,8 @@ class RuntimeFiles:
         """Every file of ours, by its path on the box."""
         found = {}
         for path in self._paths():
-            with contextlib.suppress(FileNotFoundError):
+            # A folder is a drop-in of a session's (pppoe-up).
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 found[f"/{path.relative_to(self.root)}"] = path.read_text(errors="replace")
         return found
 

@@ -23,6 +23,7 @@ from appliance.adapters.files import write_whole
 log = logging.getLogger("appliance.keys")
 
 KEY_BYTES = 32
+LONGEST_PASSWORD = 128
 
 
 def digest(raw: bytes) -> str:
@@ -109,6 +110,27 @@ class Keys:
             except (Refused, OSError):
                 continue
         return found
+
+    def password_digests(self) -> dict[str, str]:
+        """The digest of every secret on the box that can be a password: one line of text."""
+        found = {}
+        for path in sorted(self.secrets.glob("*")) if self.secrets.is_dir() else ():
+            with contextlib.suppress(Refused, OSError):
+                found[path.name] = digest(self.password(path.name).encode())
+        return found
+
+    def password(self, name: str) -> str:
+        """A password, without the line's end. Raises Refused."""
+        path = self.secrets / _plain(name)
+        try:
+            text = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
+        except FileNotFoundError:
+            raise Refused(f"the password {name} is not on this box; write it to {path} (mode 0600)") from None
+        except UnicodeDecodeError:
+            text = ""
+        if not text.isprintable() or not 0 < len(text.encode()) <= LONGEST_PASSWORD:
+            raise Refused(f"{path} does not hold a password: one line of 1 to {LONGEST_PASSWORD} printable characters")
+        return text
 
     def preshared_key(self, name: str) -> bytes:
         """The 32 bytes of a preshared key."""

@@ -18,7 +18,7 @@ from appliance.adapters import route_batch, route_dump, route_wire
 from appliance.adapters.errors import Refused
 from appliance.adapters.pyroute2_parts import IPRoute, NetlinkError
 from appliance.core.lent import FOR_EVER
-from appliance.core.state import MAIN_TABLE, PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
+from appliance.core.state import MAIN_TABLE, ON_LINK, PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
 from appliance.core.steps import route_text, rule_text
 
 IFF_UP = 0x1
@@ -123,8 +123,9 @@ class RtNetlink:
             for found in route_dump.dump(family):
                 if found.protocol == PROTOCOL:
                     ours.add(_route(found, names))
-                elif found.table == MAIN_TABLE and not found.length and found.gateway:
-                    gateway = socket.inet_ntop(family, found.gateway)
+                elif found.table == MAIN_TABLE and not found.length and (found.gateway or _two_ended(found)):
+                    nowhere = ON_LINK[family == socket.AF_INET6]
+                    gateway = socket.inet_ntop(family, found.gateway) if found.gateway else nowhere
                     defaults.append(DefaultRoute(names.get(found.device, ""), gateway, found.metric))
         return frozenset(ours), tuple(defaults)
 
@@ -288,6 +289,11 @@ class RtNetlink:
     def delete_rule(self, rule: Rule) -> None:
         with _refusal(f"delete the rule {rule_text(rule)}", errno.ENOENT):
             self.socket.rule("del", **_rule_request(rule))
+
+
+def _two_ended(found: route_dump.KernelRoute) -> bool:
+    """Whether a default route without a gateway is one all the same: on a device, as a PPPoE session's is."""
+    return bool(found.device) and found.kind == route_wire.RTN_UNICAST
 
 
 def _route(found: route_dump.KernelRoute, names: dict[int, str]) -> Route:

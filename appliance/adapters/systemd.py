@@ -34,6 +34,11 @@ def engine_unit(device: str) -> str:
     return f"appliance-engine@{device}.service"
 
 
+def pppoe_unit(device: str) -> str:
+    """The unit that runs pppd for a PPPoE session."""
+    return f"appliance-pppoe@{device}.service"
+
+
 def clock_unit(wall: float) -> str:
     """The unit that sets the clock, in seconds since 1970."""
     return f"appliance-clock@{wall:.3f}.service"

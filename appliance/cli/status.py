@@ -61,8 +61,16 @@ def _print(status: dict[str, Any]) -> None:
         addresses = "\n".join(address for address in link["addresses"] if not address.startswith("fe80:"))
         if "lease" in link and not addresses:
             addresses = "asking for a lease" if link["lease"]["here"] else "the lease is the master's"
+        if "session" in link and not link["session"]["up"]:
+            trouble = link["session"]["trouble"] or "dialling"
+            addresses = f"[yellow]{trouble}[/]" if link["session"]["here"] else "the session is the master's"
         links.add_row(
-            link["name"], link["device"], cable, str(link["mtu"] or ""), addresses, gateways.get(link["name"], "")
+            link["name"],
+            link["device"],
+            cable,
+            str(link.get("session", link)["mtu"] or ""),
+            addresses,
+            gateways.get(link["name"], ""),
         )
     if status["interfaces"]:
         console.print(links)

@@ -19,8 +19,9 @@ from appliance.core.networkd import network_path, resolved_file
 from appliance.core.pair.desired import desired_pair
 from appliance.core.pair.files import pair_files
 from appliance.core.pair.lease_files import network_files
-from appliance.core.pair.leases import leased_uplinks, with_lease_devices
+from appliance.core.pair.leases import leased_uplinks
 from appliance.core.pair.routing import pair_rules
+from appliance.core.pppoe import as_packets_meet_it, options_files, sessions
 from appliance.core.prefixes import Prefix, collapsed, prefix, prefix_text
 from appliance.core.problems import ConfigurationError, Problem
 from appliance.core.state import (
@@ -39,6 +40,7 @@ from appliance.core.state import (
     DesiredTunnel,
     Fetch,
     LeasedUplink,
+    PppSession,
     Route,
     Rule,
     Ruleset,
@@ -85,56 +87,65 @@ def _box_name(config: Config, document: Document, box: str | None) -> str:
 
 def desired(config: Config, document: Document, name: str, digest: str) -> Desired:
     """What the box `name` of a checked configuration should be. `digest` names the bytes it was read from."""
-    box, met = config.boxes[name], with_lease_devices(config)
+    box, met = config.boxes[name], as_packets_meet_it(config)
     leased = leased_uplinks(config, name)
     line = document.line
     pair = desired_pair(config, name)
     site = Site(met, name, line)
     tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
     uplinks = _uplinks(met, name)
-    devices = tuple(interface.device for interface in met.boxes[name].interfaces.values())
+    devices = tuple(each.device for each in met.boxes[name].interfaces.values() if not each.pppoe)
     files = network_files(config, name)
     files[RESOLVED_FILE] = resolved_file(config, box)
     files.update(pair_files(config, name))
+    files.update(options_files(config, name))
+    dialled = sessions(config, name)
     if config.administrators:
         files[LOGIN_KEYS_FILE] = login_keys_file(config)
     return Desired(
         site=config.site,
         box=name,
         digest=digest,
-        links=_links(box, leased),
+        links=_links(box, leased, dialled),
         uplinks=uplinks,
         tunnels=tunnels,
         routes=tuple(_routes(config)),
         rules=(*_rules(tunnels, uplinks), *pair_rules(config, name)),
         files=files,
-        sysctls=_sysctls(uplinks, leased),
+        sysctls=_sysctls(uplinks, leased, dialled),
         ruleset=Ruleset(*render_both(config, name, line), devices),
         grants=granted(site),
         doors=doors(site),
         pair=pair,
         leased=leased,
+        sessions=dialled,
         key_days=config.keys.max_age if config.keys else 0,
         fetch=Fetch(config.bundles.url, config.bundles.every) if config.bundles else None,
         trust=Trust(config.trust.threshold, dict(config.trust.keys)) if config.trust else None,
     )
 
 
-def _sysctls(uplinks: tuple[Uplink, ...], leased: tuple[LeasedUplink, ...]) -> dict[str, str]:
+def _sysctls(
+    uplinks: tuple[Uplink, ...], leased: tuple[LeasedUplink, ...], dialled: tuple[PppSession, ...]
+) -> dict[str, str]:
     """Forwarding; with several uplinks, that a route over one whose cable is out does not count (ip-sysctl); and that
-    a card below a lease has no IPv6, since a router would join groups there from its own hardware address."""
+    a card below a lease or a session has no IPv6: a router would join groups there from its own hardware address."""
     found = dict(SYSCTLS)
+    sessions = {each.device for each in dialled}
     for uplink in uplinks if len(uplinks) > 1 else ():
+        # pppd's device comes and goes with the session, and its routes with it.
+        if uplink.device in sessions:
+            continue
         for family in ("ipv4", "ipv6"):
             # With slashes, since the name of a VLAN's device has a dot (sysctl.d(5)).
             found[f"net/{family}/conf/{uplink.device}/ignore_routes_with_linkdown"] = "1"
-    for each in leased:
-        found[f"net/ipv6/conf/{each.parent}/disable_ipv6"] = "1"
+    for card in (*(each.parent for each in leased), *(each.parent for each in dialled)):
+        found[f"net/ipv6/conf/{card}/disable_ipv6"] = "1"
     return found
 
 
-def _links(box: Box, leased: tuple[LeasedUplink, ...]) -> tuple[DesiredLink, ...]:
-    above = {each.name: each.device for each in leased}
+def _links(box: Box, leased: tuple[LeasedUplink, ...], dialled: tuple[PppSession, ...]) -> tuple[DesiredLink, ...]:
+    above = {each.name: each.device for each in leased} | {each.name: each.device for each in dialled}
     return tuple(
         DesiredLink(
             name,
@@ -164,7 +175,7 @@ def _uplinks(config: Config, name: str) -> tuple[Uplink, ...]:
                 table=UPLINK_TABLE + len(found),
                 mark=marks.get(each, 0),
                 gateways=tuple(str(gateway) for gateway in interface.gateway),
-                dynamic="dhcp" in interface.address or "ra" in interface.address,
+                dynamic=any(isinstance(address, str) for address in interface.address),
                 carries_ipv6="ra" in interface.address or any(address.version == 6 for address in addresses),
             )
         )

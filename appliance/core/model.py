@@ -32,6 +32,7 @@ from appliance.core.values import (
     Period,
     PortNumber,
     PortRange,
+    PppUser,
     PublicKey,
     SigningKey,
     Subnet,
@@ -94,26 +95,38 @@ class Secret(Model):
     secret: Name = Field(description="The name under which the box keeps the secret.")
 
 
+class Pppoe(Model):
+    """How the box shows a provider who it is (RFC 2516; PAP, CHAP or MS-CHAPv2, whichever the provider asks for)."""
+
+    user: PppUser = Field(description="The user name that the provider gave.")
+    password: Secret = Field(description="The password; the box keeps it.")
+
+
 class Interface(Model):
-    """One network that the box stands in. It is an uplink when it has a gateway, or `dhcp` or `ra` as address."""
+    """One network that the box stands in. It is an uplink when it has a gateway, or an address from the provider."""
 
     device: Device = Field(description="The network device, as the kernel names it.")
     address: Annotated[list[UplinkAddress], BeforeValidator(one_or_more)] = Field(
         default_factory=list,
         description="Static addresses with prefix length; `dhcp` for DHCPv4; `ra` for IPv6 router advertisements. "
+        "`pppoe` for a PPPoE session, with `ra` beside it if the provider has IPv6. "
         "Absent only where failover.virtual_addresses names the one address that there is.",
     )
     gateway: HostAddresses = Field(
         default_factory=list, description="The next router towards the internet, one per IP version."
     )
-    mtu: Mtu | None = Field(default=None, description="The MTU of the device; left as it is when not written.")
+    mtu: Mtu | None = Field(
+        default=None,
+        description="The MTU of the device; left as it is when not written. A PPPoE session on it has 8 bytes less.",
+    )
+    pppoe: Pppoe | None = Field(default=None, description="The user and password, where the address is `pppoe`.")
     delegated_from: Name | None = Field(
         default=None, description="The uplink whose delegated IPv6 prefix (DHCPv6-PD) this network gets a /64 of."
     )
 
     @property
     def is_uplink(self) -> bool:
-        return bool(self.gateway) or "dhcp" in self.address or "ra" in self.address
+        return bool(self.gateway) or any(isinstance(address, str) for address in self.address)
 
     @property
     def announced(self) -> list[str]:

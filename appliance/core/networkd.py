@@ -46,17 +46,38 @@ def network_file(config: Config, box: Box, name: str, moves: bool = False) -> st
     return _text(sections)
 
 
-def card_file(config: Config, box: Box, name: str) -> str:
-    """The .network file of a card that has another device's address above it: up, and without a word of its own."""
+def card_file(config: Config, box: Box, name: str, moves: bool = False) -> str:
+    """The .network file of a card that has another device's address above it: up, and without a word of its own.
+
+    `moves`: the supervisor says when it is up.
+    """
     interface = box.interfaces[name]
+    link: list[tuple[str, object]] = [("MTUBytes", interface.mtu)] if interface.mtu else []
     silence = ("DHCP", "IPv6AcceptRA", "LinkLocalAddressing", "LLMNR", "MulticastDNS")
     return _text(
         [
             ("Match", [("Name", interface.device)]),
-            ("Link", [("MTUBytes", interface.mtu)] if interface.mtu else []),
+            ("Link", [*link, ("ActivationPolicy", "manual")] if moves else link),
             ("Network", [("Description", f"{config.site}, {name}"), *((key, "no") for key in silence)]),
         ]
     )
+
+
+def session_file(config: Config, box: Box, name: str) -> str:
+    """The .network file of a PPPoE session's device: pppd keeps its IPv4 and its link-local address, networkd listens
+    to router advertisements there. A drop-in names the name servers (pppoe-up)."""
+    ra = "ra" in box.interfaces[name].address
+    entries: list[tuple[str, object]] = [
+        ("Description", f"{config.site}, {name}"),
+        ("KeepConfiguration", "static"),
+        ("LinkLocalAddressing", "no"),
+        ("DHCP", "ipv6" if ra else "no"),
+        ("IPv6AcceptRA", "yes" if ra else "no"),
+        ("LLMNR", "no"),
+        ("MulticastDNS", "no"),
+    ]
+    match: Section = ("Match", [("Name", box.interfaces[name].device)])
+    return _text([match, ("Network", entries), *_dynamic(box, name, [])])
 
 
 def _identity(name: str) -> list[tuple[str, object]]:

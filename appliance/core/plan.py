@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_interface
 from itertools import product
 from typing import Any
 
-from appliance.core import lease_steps, peers
+from appliance.core import lease_steps, peers, ppp_steps
 from appliance.core.in_force import in_force
 from appliance.core.login import login_keys
 from appliance.core.state import (
@@ -21,7 +21,9 @@ from appliance.core.state import (
     LOGIN_KEYS_FILE,
     MAIN_TABLE,
     NETWORK_FOLDER,
+    ON_LINK,
     RESOLVED_FILE,
+    SESSION_DEVICE,
     TUNNEL_TABLE,
     USERSPACE,
     Desired,
@@ -51,7 +53,9 @@ from appliance.core.steps import (
     SetLink,
     SetSsh,
     SetSysctl,
+    StartSession,
     Step,
+    StopSession,
     WriteFile,
 )
 
@@ -104,6 +108,7 @@ def plan(
     made.files()
     made.removals()
     made.leases()
+    made.sessions()
     for tunnel in desired.tunnels:
         made.tunnel(tunnel)
     made.routes_and_rules()
@@ -146,9 +151,11 @@ def tunnel_mtu(tunnel: DesiredTunnel, desired: Desired, observed: Observed) -> i
     if tunnel.mtu is not None:
         return tunnel.mtu
     sizes = []
+    agreed = {session.device: session.mtu for session in desired.sessions}
     for uplink in desired.uplinks:
         link = observed.links.get(uplink.device)
-        sizes.append((link.mtu if link else DEFAULT_UPLINK_MTU) - (80 if uplink.carries_ipv6 else 60))
+        usual = agreed.get(uplink.device, DEFAULT_UPLINK_MTU)
+        sizes.append((link.mtu if link else usual) - (80 if uplink.carries_ipv6 else 60))
     smallest = min(sizes, default=DEFAULT_UPLINK_MTU - 80)
     return max(smallest, 1280 if any(":" in address for address in tunnel.addresses) else 576)
 
@@ -251,6 +258,14 @@ class _Planner:
         links = {device: link for device, link in self.observed.links.items() if device not in self.lost_devices}
         for step, *undo in lease_steps.changes(self.desired.leased, links, self.role.muted):
             self.add(step, *undo)
+
+    def sessions(self) -> None:
+        self.warnings += ppp_steps.missing(self.desired, self.observed)
+        for step, *undo in ppp_steps.changes(self.desired, self.observed, self.previous, self.role.muted):
+            self.add(step, *undo)
+            if isinstance(step, StartSession | StopSession) and self.observed.sessions.get(step.device):
+                how = "is dialled anew" if isinstance(step, StartSession) else "hangs up"
+                self.disturbs.append(f"{step.device.removeprefix(SESSION_DEVICE)}: {how}, its connections pause or end")
 
     def remove_tunnel(self, link: ObservedLink, why: str) -> None:
         engine = running_engine(link)
@@ -374,7 +389,8 @@ class _Planner:
                 gateways += [min(found, key=lambda default: default.metric).gateway] if found else []
             for gateway in gateways:
                 destination = "::/0" if ":" in gateway else "0.0.0.0/0"
-                routes.add(Route(destination, uplink.device, uplink.table, gateway))
+                way = None if gateway in ON_LINK else gateway
+                routes.add(Route(destination, uplink.device, uplink.table, way))
         return frozenset(routes)
 
     def _wanted_rules(self) -> frozenset[Rule]:

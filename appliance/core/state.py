@@ -15,6 +15,8 @@ MAIN_TABLE = 254
 TUNNEL_TABLE = 51
 UPLINK_TABLE = 101
 DEFAULTS = ("0.0.0.0/0", "::/0")
+ON_LINK = ("0.0.0.0", "::")  # noqa: S104
+"""Stand for the gateway of a default route that has none (DefaultRoute)."""
 TUNNEL_MARK = 0x5700
 """fwmark of every tunnel's own packets: they take the uplinks, never a tunnel."""
 TUNNEL_MARK_MASK = 0x0000_FFFF
@@ -28,6 +30,11 @@ ALIAS = "appliance: "
 """Interface alias (IFLA_IFALIAS) with which the links of tunnels and leases begin."""
 LEASE_DEVICE = "lease-"
 """How the devices of leased uplinks begin."""
+
+SESSION_DEVICE = "ppp-"
+"""How the devices of PPPoE uplinks begin."""
+SESSION_FOLDER = "/run/appliance-pppoe"
+"""pppd's options, with the password in a file of its own, and what became of a session."""
 
 KERNEL = "kernel"
 USERSPACE = "userspace"
@@ -167,6 +174,21 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class PppSession:
+    """An uplink by PPPoE: pppd makes `device` over `parent`, with the options in the file `options`.
+
+    `password` is the name of the secret; `mtu` what the device has where the provider agrees.
+    """
+
+    name: str
+    device: str
+    parent: str
+    password: str
+    mtu: int
+    options: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ruleset:
     """Our nft table as text, once without and once with flow offload."""
 
@@ -290,6 +312,7 @@ class Desired:
     doors: tuple[Door, ...] = ()
     pair: Pair | None = None
     leased: tuple[LeasedUplink, ...] = ()
+    sessions: tuple[PppSession, ...] = ()
     notes: tuple[str, ...] = ()
     trust: Trust | None = None
     fetch: Fetch | None = None
@@ -346,8 +369,21 @@ class ObservedDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedSession:
+    """A session of pppd. `running`: it is up, or tried again and again; `begun_with` is the digest of its options and
+    password (core/ppp_steps.py); `ended` pppd's exit status of the last attempt, None while the session is up."""
+
+    running: bool
+    begun_with: str
+    ended: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DefaultRoute:
-    """A default route of the main table that is not ours: where an uplink leads."""
+    """A default route of the main table that is not ours: where an uplink leads.
+
+    On a link with two ends there is no gateway to name; it says 0.0.0.0 (or ::) instead, ON_LINK.
+    """
 
     device: str
     gateway: str
@@ -360,7 +396,8 @@ class Observed:
 
     `ruleset` is the text of our table that stands in the kernel unaltered, "" when
     there is none or somebody changed it.
-    `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests.
+    `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests;
+    `passwords` does so for all that can be one. `sessions` are pppd's, by device.
     `lookup_outside` is the resolver's user while it looks for the far end of a full tunnel, which it must do outside.
     `resolved` maps a host name to its addresses, the best first.
     `at_least` is what the time is known to be at least, in seconds since 1970 (supervisor/time_floor.py).
@@ -376,6 +413,8 @@ class Observed:
     ruleset: str = ""
     keys: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, ObservedSession] = field(default_factory=dict)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lookup_outside: int | None = None
     kernel_wireguard: bool = False
@@ -394,6 +433,7 @@ def nothing(desired: Desired, files: bool = True) -> Desired:
         files=desired.files if files else {},
         tunnels=(),
         leased=(),
+        sessions=(),
         routes=(),
         rules=(),
         sysctls={"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"},

@@ -89,6 +89,31 @@ class AddLeaseLink:
 
 
 @dataclass(frozen=True, slots=True)
+class StartSession:
+    """Has pppd dial with the options that are written and the password `secret`; a session that is there ends before.
+
+    `begun_with` is remembered beside it (ObservedSession).
+    """
+
+    device: str
+    secret: str
+    begun_with: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: dial (PPPoE)"
+
+
+@dataclass(frozen=True, slots=True)
+class StopSession:
+    """Ends a PPPoE session, and dials no more."""
+
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.device}: hang up (PPPoE)"
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteLink:
     """Removes an interface that nothing but the kernel runs."""
 
@@ -293,6 +318,8 @@ type Step = (
     | ReloadResolved
     | ReloadPair
     | AddLeaseLink
+    | StartSession
+    | StopSession
     | DeleteLink
     | SetSsh
     | AddTunnel

@@ -41,6 +41,8 @@ _AGE = re.compile(r"([0-9]{1,5})d\Z")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _SSH_ED25519 = b"\0\0\0\x0bssh-ed25519\0\0\0 "
 """An ed25519 public key on the wire: two strings, each behind its length (RFC 8709, section 4)."""
+LONGEST_CREDENTIAL = 128
+"""Bytes of a PPP user name or password; pppd takes 256 (MAXNAMELEN, MAXSECRETLEN), no provider gives as many."""
 _PORTS = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
 
@@ -138,11 +140,20 @@ def _first_host(interface: Interface) -> str:
 
 
 def _uplink_address(value: Any) -> Interface | str:
-    if value in ("dhcp", "ra"):
+    if value in ("dhcp", "ra", "pppoe"):
         return str(value)
     if isinstance(value, str) and "/" not in value and not any(c.isdigit() for c in value):
-        raise bad(f"{shown(value)} is not known here; write an address such as 192.168.10.1/24, or dhcp, or ra")
+        words = "or dhcp, or ra, or pppoe"
+        raise bad(f"{shown(value)} is not known here; write an address such as 192.168.10.1/24, {words}")
     return _interface(value)
+
+
+def _user(value: Any) -> str:
+    text = _text(value, "the name that the provider gave")
+    if not text.isprintable() or not 0 < len(text.encode()) <= LONGEST_CREDENTIAL:
+        limit = f"1 to {LONGEST_CREDENTIAL} printable characters"
+        raise bad(f"{shown(value)} is no user name; write the one that the provider gave, {limit}")
+    return text
 
 
 def _network(value: Any) -> Network:
@@ -424,8 +435,9 @@ Device = Annotated[str, BeforeValidator(_device), _schema("a network device", pa
 HostAddress = Annotated[Address, BeforeValidator(_address), _AS_TEXT, _schema("an IP address")]
 InterfaceAddress = Annotated[Interface, BeforeValidator(_interface), _AS_TEXT, _schema("ADDRESS/LENGTH")]
 UplinkAddress = Annotated[
-    Interface | str, BeforeValidator(_uplink_address), _AS_TEXT, _schema("ADDRESS/LENGTH, or dhcp, or ra")
+    Interface | str, BeforeValidator(_uplink_address), _AS_TEXT, _schema("ADDRESS/LENGTH, or dhcp, or ra, or pppoe")
 ]
+PppUser = Annotated[str, BeforeValidator(_user), _schema("a user name", maxLength=LONGEST_CREDENTIAL)]
 Subnet = Annotated[Network, BeforeValidator(_network), _AS_TEXT, _schema("NETWORK/LENGTH")]
 PublicKey = Annotated[
     str, BeforeValidator(_public_key), _schema("a WireGuard public key", pattern="^[A-Za-z0-9+/]{43}=$")

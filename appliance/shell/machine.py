@@ -18,6 +18,7 @@ from appliance.adapters.files import RuntimeFiles
 from appliance.adapters.kernel_engine import KernelEngine, kernel_wireguard_present
 from appliance.adapters.keys import Keys
 from appliance.adapters.nft import Nft
+from appliance.adapters.pppd import Sessions
 from appliance.adapters.rtnetlink import MACVLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
@@ -46,6 +47,7 @@ class Machine:
         self.nft = Nft()
         self.keys = Keys(paths.state)
         self.files = RuntimeFiles(paths.root)
+        self.sessions = Sessions(paths.root)
         self.engines: dict[str, Engine] = {
             "kernel": KernelEngine(),
             "userspace": UserspaceEngine(self.public_key_of),
@@ -89,6 +91,8 @@ class Machine:
             ruleset=self.nft.read(),
             keys=self.keys.public_keys(),
             secrets=self.keys.secret_digests(),
+            passwords=self.keys.password_digests(),
+            sessions=self.sessions.read(),
             resolved=dict(resolved or {}),
             lookup_outside=_resolver() if outside else None,
             kernel_wireguard=self.kernel_wireguard,
@@ -130,6 +134,10 @@ class Machine:
                 systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
             case steps.AddLeaseLink(device, parent, mac, alias):
                 self.netlink.add_macvlan(device, parent, mac, alias)
+            case steps.StartSession(device, secret, begun_with):
+                self.sessions.start(device, self.keys.password(secret), begun_with)
+            case steps.StopSession(device):
+                self.sessions.stop(device)
             case steps.DeleteLink(device):
                 self.netlink.delete_link(device)
             case steps.SetSsh(run, end_sessions):

@@ -7,7 +7,18 @@ from typing import Any
 
 from appliance.core.in_force import DAY_SECONDS, expired, notices
 from appliance.core.plan import Plan, running_engine
-from appliance.core.state import Desired, DesiredLink, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, Uplink
+from appliance.core.pppoe_words import trouble
+from appliance.core.state import (
+    ON_LINK,
+    Desired,
+    DesiredLink,
+    DesiredPeer,
+    DesiredTunnel,
+    Observed,
+    ObservedDevice,
+    PppSession,
+    Uplink,
+)
 
 SCHEMA = 1
 UP_SECONDS = 180.0
@@ -35,8 +46,9 @@ def report(
         "tunnels": [],
     }
     if desired:
-        base["interfaces"] = [_with_lease(link, observed) for link in desired.links]
-        base["uplinks"] = [_uplink(uplink, observed) for uplink in desired.uplinks]
+        sessions = {session.name: session for session in desired.sessions}
+        base["interfaces"] = [_with_above(link, observed, sessions.get(link.name)) for link in desired.links]
+        base["uplinks"] = [_uplink(uplink, observed, sessions.get(uplink.name)) for uplink in desired.uplinks]
         base["tunnels"] = [_tunnel(tunnel, observed) for tunnel in desired.tunnels]
     return base
 
@@ -53,10 +65,15 @@ def _interface(name: str, device: str, observed: Observed) -> dict[str, Any]:
     }
 
 
-def _with_lease(link: DesiredLink, observed: Observed) -> dict[str, Any]:
-    """A leased uplink's cable is its card's, its addresses are those of the device above: none, if not master."""
+def _with_above(link: DesiredLink, observed: Observed, session: PppSession | None) -> dict[str, Any]:
+    """The cable of an uplink by lease or PPPoE is its card's, its addresses are those of the device above: none, if
+    not master."""
     found = _interface(link.name, link.device, observed)
-    if link.above:
+    if session:
+        found["session"] = _session(session, observed)
+        above = observed.links.get(session.device)
+        found["addresses"] = sorted(above.addresses) if above else []
+    elif link.above:
         lent = observed.links.get(link.above)
         here = bool(lent and lent.up)
         found["addresses"] = sorted(lent.addresses) if lent and here else []
@@ -64,9 +81,29 @@ def _with_lease(link: DesiredLink, observed: Observed) -> dict[str, Any]:
     return found
 
 
-def _uplink(uplink: Uplink, observed: Observed) -> dict[str, Any]:
+def _session(session: PppSession, observed: Observed) -> dict[str, Any]:
+    """`here`: this box dials, and not its partner; `trouble` says why the session is not up, "" for nothing known."""
+    link, found = observed.links.get(session.device), observed.sessions.get(session.device)
+    up = bool(link and link.up and link.addresses)
+    return {
+        "device": session.device,
+        "up": up,
+        "here": bool(found and found.running),
+        "mtu": link.mtu if link else None,
+        "trouble": "" if up or not found else trouble(found.ended),
+    }
+
+
+def _uplink(uplink: Uplink, observed: Observed, session: PppSession | None) -> dict[str, Any]:
+    """A session has the cable below it, and no gateway: whoever is at its other end."""
     defaults = sorted((d for d in observed.defaults if d.device == uplink.device), key=lambda d: d.metric)
-    return {**_interface(uplink.name, uplink.device, observed), "gateways": [default.gateway for default in defaults]}
+    gateways = [default.gateway for default in defaults if default.gateway not in ON_LINK]
+    found = {**_interface(uplink.name, uplink.device, observed), "gateways": gateways}
+    if session:
+        card = observed.links.get(session.parent)
+        found |= {"present": card is not None, "carrier": bool(card and card.carrier)}
+        found["session"] = _session(session, observed)
+    return found
 
 
 def _tunnel(tunnel: DesiredTunnel, observed: Observed) -> dict[str, Any]:

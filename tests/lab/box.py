@@ -72,6 +72,8 @@ class Box(Node):
         ]
         argv += [f"--directory={ROOTFS}", "--volatile=overlay", f"--bind={self.data}:/data"]
         argv += [f"--network-namespace-path={self.netns}", "--capability=all"]
+        # Only on the product's own kernel (tests/vm) is there PPP.
+        argv += ["--bind=/dev/ppp"] if Path("/dev/ppp").exists() else []
         # No box sets this machine's clock.
         argv += ["--drop-capability=CAP_SYS_TIME"]
         argv += [f"--machine={self.machine}", f"--hostname={self.name}"]

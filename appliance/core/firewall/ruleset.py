@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from appliance.core.firewall.grants import Grant, reach_of
 from appliance.core.firewall.input import STATES, input_chains
 from appliance.core.firewall.marks import mark_chains
@@ -9,10 +11,10 @@ from appliance.core.firewall.mss import mss_chains
 from appliance.core.firewall.nat import admit_forwards, nat_chains
 from appliance.core.firewall.pairs import Pair
 from appliance.core.firewall.spoofing import spoofing_chains
-from appliance.core.firewall.text import INDENT, chain, comment, elements
+from appliance.core.firewall.text import INDENT, chain, comment, elements, quoted
 from appliance.core.firewall.zones import LineOf, Site, devices
 from appliance.core.model import BOX, Config
-from appliance.core.pair.leases import with_lease_devices
+from appliance.core.pppoe import as_packets_meet_it
 
 TABLE = "inet appliance"
 
@@ -45,7 +47,7 @@ def render(config: Config, box: str, line: LineOf, *, offload: bool = False) -> 
 
 def render_both(config: Config, box: str, line: LineOf) -> tuple[str, str]:
     """The text without and with flow offload; they share all that takes time."""
-    config = with_lease_devices(config)
+    config = as_packets_meet_it(config)
     site = Site(config, box, line)
     pairs, elsewhere = _pairs(site)
     admit_forwards(site, pairs)
@@ -65,7 +67,7 @@ def render_both(config: Config, box: str, line: LineOf) -> tuple[str, str]:
         body = "\n".join([_counters(), *flowtable, *before, forward, *after]).rstrip("\n")
         return f"{head}\ntable {TABLE} {{\n{body}\n}}\n"
 
-    return whole([], _forward(between, False)), whole([_flowtable(site)], _forward(between, True))
+    return whole([], _forward(between, False)), whole([_flowtable(site)], _forward(between, True, _sessions(site)))
 
 
 def _pairs(site: Site) -> tuple[dict[tuple[str, str], Pair], list[str]]:
@@ -105,7 +107,8 @@ def _counters() -> str:
 
 
 def _flowtable(site: Site) -> str:
-    over = ", ".join(f'"{device}"' for device in devices(site.interfaces.values()))
+    lasting = [interface for interface in site.interfaces.values() if not interface.pppoe]
+    over = ", ".join(f'"{device}"' for device in devices(lasting))
     return (
         f"{INDENT}flowtable {_FLOWTABLE} {{\n"
         f"{INDENT * 2}hook ingress priority filter; devices = {{ {over} }};\n"
@@ -113,10 +116,17 @@ def _flowtable(site: Site) -> str:
     )
 
 
-def _forward(pairs: list[Pair], offload: bool) -> str:
+def _sessions(site: Site) -> list[str]:
+    return devices(interface for interface in site.interfaces.values() if interface.pppoe)
+
+
+def _forward(pairs: list[Pair], offload: bool, sessions: Sequence[str] = ()) -> str:
+    """`sessions`: devices that come and go with a PPPoE session, whose connections do not take the short way: a flow
+    table holds on to the device."""
     rules = []
     if offload:
-        fast = f"ct state established meta l4proto {{ tcp, udp }} flow add @{_FLOWTABLE}"
+        lasting = f"iifname != {quoted(sessions)} oifname != {quoted(sessions)} " if sessions else ""
+        fast = f"{lasting}ct state established meta l4proto {{ tcp, udp }} flow add @{_FLOWTABLE}"
         rules.append(fast + comment("the rest of the connection takes the short way"))
     rules += STATES
     if pairs:

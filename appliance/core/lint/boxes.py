@@ -53,7 +53,7 @@ def _same_interfaces(site: Site) -> Iterator[Problem]:
 def _no_uplink(site: Site) -> Iterator[Problem]:
     for name in site.config.boxes:
         if name not in site.connected:
-            message = "this box has no uplink; give one interface a `gateway:`, or `dhcp` or `ra` as its address"
+            message = "this box has no uplink; give one interface a `gateway:`, or `dhcp`, `ra` or `pppoe` as address"
             yield Problem(("boxes", name, "interfaces"), message)
 
 

@@ -8,7 +8,7 @@ from appliance.core.lint.site import Place, Site, listed
 from appliance.core.model import Interface
 from appliance.core.prefixes import Prefix, prefix
 from appliance.core.problems import Problem
-from appliance.core.state import LEASE_DEVICE
+from appliance.core.state import LEASE_DEVICE, SESSION_DEVICE
 from appliance.core.values import Address
 
 IPV6_MINIMUM_MTU = 1280
@@ -19,6 +19,7 @@ def lint(site: Site) -> Iterator[Problem]:
     yield from _devices(site)
     for place in site.places:
         yield from _address(site, place)
+        yield from _pppoe(place)
         yield from _gateways(site, place)
         yield from _mtu(place)
         yield from _delegation(site, place)
@@ -31,8 +32,9 @@ def _devices(site: Site) -> Iterator[Problem]:
         first = seen.setdefault((place.box, device), place)
         if first is not place:
             yield Problem(path, f"{device} is the device of {first.name} already; each interface needs its own")
-        if device.startswith(("wg-", LEASE_DEVICE)):
-            what = "a tunnel" if device.startswith("wg-") else "a pair's lease"
+        taken = {"wg-": "a tunnel", LEASE_DEVICE: "a pair's lease", SESSION_DEVICE: "a PPPoE session"}
+        what = next((word for prefix, word in taken.items() if device.startswith(prefix)), "")
+        if what:
             message = f"{device} would be the device of {what}; write a physical one such as enp1s0 (see `ip link`)"
             yield Problem(path, message)
         if device == "lo":
@@ -49,6 +51,30 @@ def _address(site: Site, place: Place) -> Iterator[Problem]:
         yield Problem(place.path, f"{place.name} has no address; write `address:`, such as 192.168.10.1/24, or dhcp")
 
 
+def _pppoe(place: Place) -> Iterator[Problem]:
+    """A session brings its address, its gateway and its name servers; only IPv6 can come beside it."""
+    interface, name = place.interface, place.name
+    if "pppoe" not in interface.address:
+        if interface.pppoe:
+            message = f"{name} does not dial, since `pppoe` is not its address"
+            yield Problem((*place.path, "pppoe"), f"{message}; write `address: pppoe`, or remove this block")
+        return
+    if interface.pppoe is None:
+        message = "PPPoE needs what the provider gave: write `pppoe: {user: NAME, password: {secret: NAME}}`"
+        yield Problem((*place.path, "address"), f"{message}, and the password to /data/appliance/secrets/NAME")
+    for position, address in enumerate(interface.address):
+        if address not in ("pppoe", "ra"):
+            message = f"the session gives {name} its address"
+            yield Problem((*place.path, "address", position), f"{message}; remove {address}, or pppoe")
+    if interface.gateway:
+        yield Problem((*place.path, "gateway"), f"the session is {name}'s way out; remove the gateway, or pppoe")
+    if interface.delegated_from:
+        yield Problem((*place.path, "delegated_from"), f"{name} is an uplink; remove this line, or pppoe")
+    if interface.mtu is not None and "ra" in interface.address and 0 <= interface.mtu - IPV6_MINIMUM_MTU < 8:
+        message = f"PPPoE takes 8 of the {interface.mtu} bytes, and the rest cannot carry IPv6"
+        yield Problem((*place.path, "mtu"), f"{message}; write {IPV6_MINIMUM_MTU + 8} or more")
+
+
 def _gateways(site: Site, place: Place) -> Iterator[Problem]:
     seen: dict[int, Address] = {}
     for position, gateway in enumerate(place.interface.gateway):
@@ -61,6 +87,8 @@ def _gateways(site: Site, place: Place) -> Iterator[Problem]:
 
 
 def _gateway(site: Site, place: Place, path: tuple[str | int, ...], gateway: Address) -> Iterator[Problem]:
+    if "pppoe" in place.interface.address:
+        return
     version = gateway.version
     for box in site.interfaces[place.name]:
         if any(own.ip == gateway for own in box.static):

@@ -185,7 +185,7 @@ def versions_of(interface: Interface) -> frozenset[int]:
 
 
 def _learned(interface: Interface) -> set[int]:
-    learned = {4} if "dhcp" in interface.address else set()
+    learned = {4} if {"dhcp", "pppoe"} & set(map(str, interface.address)) else set()
     return learned | ({6} if "ra" in interface.address or interface.delegated_from else set())
 
 

@@ -1,18 +1,26 @@
-"""All .network files of a box, with two for each leased uplink: one for the card, one for the device with the lease."""
+"""All .network files of a box, with more than one for an uplink whose address another device than the card has: one
+for the card, one for the device with the lease, one for that of a PPPoE session."""
 
 from __future__ import annotations
 
 from appliance.core.model import Config
-from appliance.core.networkd import card_file, network_file, network_path
+from appliance.core.networkd import card_file, network_file, network_path, session_file
 from appliance.core.pair.leases import leased, with_lease_devices
+from appliance.core.pppoe import as_packets_meet_it
 
 
 def network_files(config: Config, box: str) -> dict[str, str]:
     """By path, what networkd reads on `box`."""
-    met, moving = with_lease_devices(config).boxes[box], leased(config, box)
+    met, moving = as_packets_meet_it(config).boxes[box], leased(config, box)
     files = {}
-    for name in met.interfaces:
-        if name in moving:
+    for name, interface in met.interfaces.items():
+        if interface.pppoe:
+            files[network_path(name)] = card_file(config, config.boxes[box], name)
+            files[network_path(f"{name}.pppoe")] = session_file(config, met, name)
+            if name in moving:
+                below = with_lease_devices(config).boxes[box]
+                files[network_path(f"{name}.lease")] = card_file(config, below, name, moves=True)
+        elif name in moving:
             files[network_path(name)] = card_file(config, config.boxes[box], name)
             files[network_path(f"{name}.lease")] = network_file(config, met, name, moves=True)
         else:

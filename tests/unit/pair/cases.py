@@ -16,6 +16,7 @@ from appliance.core.pair.instances import hearing_devices, role_line
 from appliance.core.pair.lease_files import network_files
 from appliance.core.pair.leases import leased_uplinks
 from appliance.core.pair.routing import pair_rules
+from appliance.core.pppoe import options_files
 from appliance.core.state import MAIN_TABLE, Rule
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "cases").iterdir() if folder.is_dir())
@@ -51,6 +52,8 @@ def _network(config: Config, box: str) -> str:
         name = PurePosixPath(path).name.removeprefix("50-appliance-").split(".")[0]
         if config.boxes[box].interfaces[name].is_uplink:
             lines += ["", *text.splitlines()[1:]]
+    for path, text in options_files(config, box).items():
+        lines += ["", f"{path}:", *text.splitlines()[1:]]
     for each in leased_uplinks(config, box):
         lines += ["", f"ip link add {each.device} link {each.parent} address {each.mac} type macvlan mode private"]
     return "\n".join(lines) + "\n"

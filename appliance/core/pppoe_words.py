@@ -1,0 +1,30 @@
+"""Words of a pppd options file; without a parser, for the supervisor."""
+
+from __future__ import annotations
+
+
+def quoted(text: str) -> str:
+    """A word of an options file (pppd(8), OPTIONS FILES): in quotes, a backslash before what would end them."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_NO_PROVIDER = "no PPPoE server answers on this cable"
+_ENDED = {
+    8: _NO_PROVIDER,
+    16: _NO_PROVIDER,
+    19: "the provider refuses the user name or the password",
+    10: "the provider answers and agrees to no session",
+    15: "the provider fell silent in the middle of a session",
+    6: "pppd cannot dial: see `journalctl -u 'appliance-pppoe@*'`",
+    4: "this kernel has no PPPoE (/dev/ppp)",
+    3: "this kernel has no PPPoE (/dev/ppp)",
+}
+"""pppd's exit statuses (pppd(8), EXIT STATUS) of which a person can make something."""
+REFUSED = 19
+
+
+def trouble(ended: int | None) -> str:
+    """What pppd's exit status says, "" where nothing is known."""
+    if ended in (None, 0):
+        return ""
+    return _ENDED.get(ended or 0, "the session ended")
