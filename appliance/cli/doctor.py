@@ -68,6 +68,7 @@ def _rules(options: argparse.Namespace, status: dict[str, Any]) -> Any:
     from appliance.core.check import validated
     from appliance.core.doctor.firewall import Rules
     from appliance.core.firewall.zones import Site
+    from appliance.core.pppoe import as_packets_meet_it
     from appliance.core.problems import ConfigurationError
 
     if not status["box"]:
@@ -85,7 +86,7 @@ def _rules(options: argparse.Namespace, status: dict[str, Any]) -> Any:
         config, document = validated(content)
     except ConfigurationError:
         return None
-    return Rules(Site(config, status["box"], document.line))
+    return Rules(Site(as_packets_meet_it(config), status["box"], document.line))
 
 
 def _print(found: Diagnosis) -> None:

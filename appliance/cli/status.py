@@ -62,8 +62,8 @@ def _print(status: dict[str, Any]) -> None:
         if "lease" in link and not addresses:
             addresses = "asking for a lease" if link["lease"]["here"] else "the lease is the master's"
         if "session" in link and not link["session"]["up"]:
-            trouble = link["session"]["trouble"] or "dialling"
-            addresses = f"[yellow]{trouble}[/]" if link["session"]["here"] else "the session is the master's"
+            trouble = link["session"]["trouble"] or ("dialling" if link["session"]["dials"] else "does not dial")
+            addresses = "the session is the master's" if link["session"]["elsewhere"] else f"[yellow]{trouble}[/]"
         links.add_row(
             link["name"],
             link["device"],

@@ -15,12 +15,13 @@ _ENDED = {
     19: "the provider refuses the user name or the password",
     10: "the provider answers and agrees to no session",
     15: "the provider fell silent in the middle of a session",
-    6: "pppd cannot dial: see `journalctl -u 'appliance-pppoe@*'`",
-    4: "this kernel has no PPPoE (/dev/ppp)",
-    3: "this kernel has no PPPoE (/dev/ppp)",
+    1: "pppd cannot dial: see `journalctl -u 'appliance-pppoe@*'`",
+    2: "pppd cannot read its options: see `journalctl -u 'appliance-pppoe@*'`",
+    4: "this kernel has no PPP",
 }
 """pppd's exit statuses (pppd(8), EXIT STATUS) of which a person can make something."""
 REFUSED = 19
+NO_ANSWER_STATUS = (8, 16)
 
 
 def trouble(ended: int | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from appliance.core.state import Desired, DesiredPeer, Door, Observed, ObservedPeer, Uplink
+from appliance.core.state import ON_LINK, Desired, DesiredPeer, Door, Observed, ObservedPeer, Uplink
 
 GATEWAY = "gateway"
 PEER = "peer"
@@ -142,6 +142,11 @@ def gateways(uplink: Uplink, observed: Observed) -> tuple[str, ...]:
     """Where an uplink leads at this moment."""
     found = tuple(each.gateway for each in observed.defaults if each.device == uplink.device)
     return tuple(dict.fromkeys((*uplink.gateways, *found)))
+
+
+def sessions(observed: Observed) -> frozenset[tuple[str, str]]:
+    """The ways out by PPPoE, as neighbours that answered: pppd asks its other end (LCP echo), and there is no other."""
+    return frozenset((each.device, each.gateway) for each in observed.defaults if each.gateway in ON_LINK)
 
 
 def inside(peer: DesiredPeer) -> str | None:

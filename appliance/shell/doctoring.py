@@ -151,7 +151,8 @@ class _Gathering:
         )
         overheard = self.ear.heard()
         networks = _networks(after)
-        mtus = {link["device"]: link["mtu"] or 0 for link in before["interfaces"]}
+        above = [link.get("session", link) for link in before["interfaces"]]
+        mtus = {link["device"]: link["mtu"] or 0 for link in above}
         return Evidence(
             box=after["box"] or "",
             uplinks=tuple(each.result() for each in uplinks),

@@ -7,8 +7,8 @@ import socket
 import time
 from collections.abc import Iterable
 
-from appliance.core.proof import GATEWAY, Expected, Fact, Readings, gateways, inside
-from appliance.core.state import Observed
+from appliance.core.proof import GATEWAY, Expected, Fact, Readings, gateways, inside, sessions
+from appliance.core.state import ON_LINK, Observed
 from appliance.shell.machine import Machine
 
 DISCARD_PORT = 9
@@ -19,7 +19,7 @@ def read(machine: Machine, observed: Observed, administrator: str, partner: bool
     """What the box sees now; `lately`: neighbours count that answered some time ago."""
     return Readings(
         observed=observed,
-        answering=machine.netlink.neighbours(lately),
+        answering=machine.netlink.neighbours(lately) | sessions(observed),
         way=machine.netlink.way_to(administrator) if administrator else "",
         partner=partner,
         wall=time.time(),
@@ -36,7 +36,7 @@ def provoke(wanted: Expected, facts: Iterable[Fact], machine: Machine, observed:
         elif fact.kind == GATEWAY:
             for uplink in wanted.desired.uplinks:
                 for gateway in gateways(uplink, observed) if uplink.name == fact.name else ():
-                    if not machine.netlink.ask_neighbour(uplink.device, gateway):
+                    if gateway not in ON_LINK and not machine.netlink.ask_neighbour(uplink.device, gateway):
                         send(gateway, uplink.device)
 
 

@@ -22,6 +22,7 @@ from appliance.core.doctor.evidence import (
     Overlap,
     PathSize,
     PeerSeen,
+    SessionSeen,
     Taken,
     UplinkSeen,
 )
@@ -58,16 +59,25 @@ def uplink_seen(uplink: dict[str, Any], away: bool) -> UplinkSeen:
         carrier=uplink["carrier"],
         addresses=tuple(uplink["addresses"]),
         gateways=tuple(gateways),
-        answering=tuple(answering),
+        # A session that stands was answered by its other end: pppd asks it by itself.
+        answering=tuple(uplink["addresses"] if "session" in uplink else answering),
         elsewhere=away,
         mtu=uplink["mtu"] or 0,
+        session=_session(uplink),
     )
 
 
+def _session(uplink: dict[str, Any]) -> SessionSeen | None:
+    found = uplink.get("session")
+    return SessionSeen(uplink["card"], found["dials"], found["ended"]) if found else None
+
+
 def elsewhere(status: dict[str, Any], uplink: dict[str, Any]) -> bool:
-    """Whether the uplink's only address, leased or virtual, is the other box's now."""
+    """Whether the uplink's only address (leased, of a session, or virtual) is the other box's now."""
     links = [link for link in status["interfaces"] if link["name"] == uplink["name"]]
     if any("lease" in link and not link["lease"]["here"] for link in links):
+        return True
+    if any("session" in link and link["session"]["elsewhere"] for link in links):
         return True
     own = [address for address in uplink["addresses"] if not address.startswith("fe80:")]
     return bool(status.get("pair")) and status["role"] != "master" and not own and not status["pending"]

@@ -9,6 +9,7 @@ from appliance.core.in_force import DAY_SECONDS, expired, notices
 from appliance.core.plan import Plan, running_engine
 from appliance.core.pppoe_words import trouble
 from appliance.core.state import (
+    LEASE_DEVICE,
     ON_LINK,
     Desired,
     DesiredLink,
@@ -48,7 +49,10 @@ def report(
     if desired:
         sessions = {session.name: session for session in desired.sessions}
         base["interfaces"] = [_with_above(link, observed, sessions.get(link.name)) for link in desired.links]
-        base["uplinks"] = [_uplink(uplink, observed, sessions.get(uplink.name)) for uplink in desired.uplinks]
+        cards = {link.name: link.device for link in desired.links}
+        base["uplinks"] = [
+            _uplink(each, observed, sessions.get(each.name), cards.get(each.name, "")) for each in desired.uplinks
+        ]
         base["tunnels"] = [_tunnel(tunnel, observed) for tunnel in desired.tunnels]
     return base
 
@@ -82,27 +86,31 @@ def _with_above(link: DesiredLink, observed: Observed, session: PppSession | Non
 
 
 def _session(session: PppSession, observed: Observed) -> dict[str, Any]:
-    """`here`: this box dials, and not its partner; `trouble` says why the session is not up, "" for nothing known."""
+    """`elsewhere`: the other box has it, since the lease's device below is down here; `trouble` says why the session
+    is not up, "" for nothing known; `ended` is pppd's exit status."""
     link, found = observed.links.get(session.device), observed.sessions.get(session.device)
+    below = observed.links.get(session.parent)
     up = bool(link and link.up and link.addresses)
     return {
         "device": session.device,
         "up": up,
-        "here": bool(found and found.running),
+        "dials": bool(found and found.running),
+        "elsewhere": session.parent.startswith(LEASE_DEVICE) and not (below and below.up),
         "mtu": link.mtu if link else None,
         "trouble": "" if up or not found else trouble(found.ended),
+        "ended": None if up or not found else found.ended,
     }
 
 
-def _uplink(uplink: Uplink, observed: Observed, session: PppSession | None) -> dict[str, Any]:
-    """A session has the cable below it, and no gateway: whoever is at its other end."""
+def _uplink(uplink: Uplink, observed: Observed, session: PppSession | None, below: str) -> dict[str, Any]:
+    """A session has the cable of the card `below` it, and no gateway: whoever is at its other end."""
     defaults = sorted((d for d in observed.defaults if d.device == uplink.device), key=lambda d: d.metric)
     gateways = [default.gateway for default in defaults if default.gateway not in ON_LINK]
     found = {**_interface(uplink.name, uplink.device, observed), "gateways": gateways}
     if session:
-        card = observed.links.get(session.parent)
+        card = observed.links.get(below)
         found |= {"present": card is not None, "carrier": bool(card and card.carrier)}
-        found["session"] = _session(session, observed)
+        found |= {"card": below, "session": _session(session, observed)}
     return found
 
 

@@ -14,10 +14,20 @@ NO_ANSWER = "no name server answered"
 
 
 @dataclass(frozen=True, slots=True)
+class SessionSeen:
+    """A PPPoE session over `card`. `ended` is how pppd's last attempt ended, None while it is up or not tried."""
+
+    card: str
+    dials: bool = True
+    ended: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UplinkSeen:
     """`gateways` are those it knows, `answering` those of them that answered ARP or ND just now.
 
-    `elsewhere`: its only address is the other box's at this moment, so that nothing here is amiss.
+    `elsewhere`: its only address, its lease or its session is the other box's at this moment, so that nothing here is
+    amiss.
     """
 
     name: str
@@ -29,6 +39,7 @@ class UplinkSeen:
     answering: tuple[str, ...] = ()
     elsewhere: bool = False
     mtu: int = 0
+    session: SessionSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from appliance.core.doctor.evidence import NO_ANSWER, NO_SUCH_NAME, Evidence, UplinkSeen
+from appliance.core.doctor.evidence import NO_ANSWER, NO_SUCH_NAME, Evidence, SessionSeen, UplinkSeen
 from appliance.core.doctor.finding import Finding
 from appliance.core.doctor.firewall import Rules
+from appliance.core.pppoe_words import NO_ANSWER_STATUS, REFUSED, trouble
 
 CLOCK_SECONDS = 5.0
 """Certificates and logs bear that much; a handshake's timestamp only has to rise."""
@@ -26,7 +27,7 @@ def dead(evidence: Evidence, found: Sequence[Finding]) -> bool:
 
 
 def _uplink(uplink: UplinkSeen, rules: Rules | None) -> Finding | None:
-    name, device = uplink.name, uplink.device
+    name, device = uplink.name, uplink.session.card if uplink.session else uplink.device
     if not uplink.present:
         return Finding(
             "no-device",
@@ -43,6 +44,8 @@ def _uplink(uplink: UplinkSeen, rules: Rules | None) -> Finding | None:
             (f"{device} has no carrier",),
             f"plug in the cable of {device}, or switch on the modem; try another cable and port",
         )
+    if uplink.session:
+        return None if uplink.addresses else _session(name, uplink.device, uplink.session)
     addresses = [each for each in uplink.addresses if not each.startswith("fe80:")]
     if not addresses:
         dhcp = rules is None or rules.leased(name)
@@ -74,6 +77,39 @@ def _uplink(uplink: UplinkSeen, rules: Rules | None) -> Finding | None:
             "restart the modem or router there; if it was replaced, write its address as `gateway:`",
         )
     return None
+
+
+def _session(name: str, device: str, session: SessionSeen) -> Finding:
+    """A session has no gateway to ask: pppd asks its other end by itself, and hangs up when that falls silent."""
+    evidence = f"pppd's last attempt ended with status {session.ended}: {trouble(session.ended) or 'nothing is known'}"
+    remedy = f"see `journalctl -u appliance-pppoe@{device}`"
+    if not session.dials:
+        return Finding(
+            "no-session",
+            name,
+            f"Uplink {name} does not dial, since its PPPoE password is not on this box.",
+            (f"nothing runs that would make {device}",),
+            "write the password to the file that `appliance status` names",
+        )
+    if session.ended == REFUSED:
+        return Finding(
+            "login-refused",
+            name,
+            f"The provider of uplink {name} refuses the user name or the password.",
+            (evidence,),
+            f"compare `pppoe:` of {name} in appliance.yaml and the secret that it names with the provider's letter; "
+            "after many failures a provider may shut the account for a while",
+        )
+    if session.ended in NO_ANSWER_STATUS:
+        return Finding(
+            "no-session",
+            name,
+            f"Nobody answers PPPoE on the cable of uplink {name}, although the cable is in.",
+            (f"asked on {session.card} for a PPPoE server: no answer",),
+            "switch the modem on, and set it to bridge (a router dials itself); some lines need a VLAN below: "
+            f"device: {session.card}.7; {remedy}",
+        )
+    return Finding("no-session", name, f"The PPPoE session of uplink {name} does not stand.", (evidence,), remedy)
 
 
 def names(evidence: Evidence) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from appliance.core.doctor.evidence import (
     Partner,
     PathSize,
     PeerSeen,
+    SessionSeen,
     Taken,
     TunnelSeen,
     UplinkSeen,
@@ -60,6 +61,9 @@ firewall:
 HERE, GENEVA = "203.0.113.2:51820", "198.51.100.2:51820"
 WAN = UplinkSeen(
     "wan", "eth0", addresses=("203.0.113.2/24",), gateways=("203.0.113.1",), answering=("203.0.113.1",), mtu=1500
+)
+DIALLED = UplinkSeen(
+    "wan", "ppp-wan", addresses=("100.64.0.10/32",), answering=("100.64.0.10/32",), session=SessionSeen("eth0")
 )
 PEER = PeerSeen(
     tunnel="office",
@@ -106,6 +110,11 @@ def heard(*handshakes: Handshake, **others: Any) -> Overheard:
     return Overheard(handshakes, **others)
 
 
+def hung_up(status: int) -> UplinkSeen:
+    """pppd's last attempt ended so."""
+    return replace(DIALLED, addresses=(), answering=(), session=SessionSeen("eth0", ended=status))
+
+
 def everything(**different: Any) -> dict[str, Any]:
     """All that follows from a dead uplink, and what is different."""
     after = {
@@ -142,6 +151,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         [],
     ),
+    "the session is the other box's": (
+        {"uplinks": (replace(DIALLED, addresses=(), answering=(), elsewhere=True),)},
+        [],
+    ),
+    "a session that stands": ({"uplinks": (DIALLED,)}, []),
+    "the PPPoE password is wrong": (everything(uplinks=(hung_up(19),)), ["login-refused"]),
+    "nobody answers PPPoE": (everything(uplinks=(hung_up(8),)), ["no-session"]),
+    "a session that ends at once": (everything(uplinks=(hung_up(10),)), ["no-session"]),
     "no gateway": (everything(uplinks=(replace(WAN, gateways=(), answering=()),)), ["no-gateway"]),
     "the gateway is silent": (everything(uplinks=(replace(WAN, answering=()),)), ["gateway-silent"]),
     "one of two uplinks is dead, and the other one's name server too": (
