@@ -19,11 +19,11 @@ from pathlib import Path
 
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
+from appliance.core.secret_text import LONGEST, is_secret
 
 log = logging.getLogger("appliance.keys")
 
 KEY_BYTES = 32
-LONGEST_PASSWORD = 128
 
 
 def digest(raw: bytes) -> str:
@@ -32,8 +32,8 @@ def digest(raw: bytes) -> str:
 
 
 def secret_digest(text: str) -> str:
-    """The digest of a secret's text, as secret_digests gives it."""
-    return digest(_decoded(text.encode(), Path("it")))
+    """The digest of a secret's text, as password_digests gives it."""
+    return digest(text.encode())
 
 
 class Keys:
@@ -85,21 +85,22 @@ class Keys:
             self.private_key(name)
 
     def secret_texts(self, names: Iterable[str]) -> dict[str, str]:
-        """Preshared keys as text, for the partner of a pair; those that are not here are left out."""
+        """Preshared keys and passwords, for the partner of a pair; those that are not here are left out."""
         found = {}
         for name in names:
             with contextlib.suppress(Refused):
-                found[name] = base64.b64encode(self.preshared_key(name)).decode()
+                found[name] = self.password(name)
         return found
 
     def take_secrets(self, secrets: Mapping[str, str]) -> None:
         """Makes these the secrets of those names. Raises Refused."""
         for name, text in secrets.items():
             path = self.secrets / _plain(name)
-            raw = _decoded(text.encode(), path)
-            if not _same(path, raw):
+            if not is_secret(text):
+                raise Refused(f"the secret {name} is not {LONGEST}")
+            if _text(path) != text:
                 self.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_whole(path, base64.b64encode(raw) + b"\n", 0o600)
+                write_whole(path, text.encode() + b"\n", 0o600)
 
     def secret_digests(self) -> dict[str, str]:
         """The digest of every preshared key on the box, by name; unreadable ones are left out."""
@@ -112,24 +113,16 @@ class Keys:
         return found
 
     def password_digests(self) -> dict[str, str]:
-        """The digest of every secret on the box that can be a password: one line of text."""
-        found = {}
-        for path in sorted(self.secrets.glob("*")) if self.secrets.is_dir() else ():
-            with contextlib.suppress(Refused, OSError):
-                found[path.name] = digest(self.password(path.name).encode())
-        return found
+        """The digest of every secret on the box, by name: preshared keys as their text, and passwords."""
+        paths = sorted(self.secrets.glob("*")) if self.secrets.is_dir() else ()
+        return {path.name: secret_digest(text) for path in paths if (text := _text(path)) is not None}
 
     def password(self, name: str) -> str:
-        """A password, without the line's end. Raises Refused."""
+        """The text of a secret, without the line's end. Raises Refused."""
         path = self.secrets / _plain(name)
-        try:
-            text = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
-        except FileNotFoundError:
-            raise Refused(f"the password {name} is not on this box; write it to {path} (mode 0600)") from None
-        except UnicodeDecodeError:
-            text = ""
-        if not text.isprintable() or not 0 < len(text.encode()) <= LONGEST_PASSWORD:
-            raise Refused(f"{path} does not hold a password: one line of 1 to {LONGEST_PASSWORD} printable characters")
+        text = _text(path)
+        if text is None:
+            raise Refused(f"{path} holds no password; write it there (mode 0600), in one line of {LONGEST}")
         return text
 
     def preshared_key(self, name: str) -> bytes:
@@ -139,6 +132,15 @@ class Keys:
             return _decoded(path.read_bytes(), path)
         except FileNotFoundError:
             raise Refused(f"the secret {name} is not on this box; write it to {path} (mode 0600)") from None
+
+
+def _text(path: Path) -> str | None:
+    """The line of a secret's file, None where there is none."""
+    try:
+        text = path.read_bytes().decode().strip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if is_secret(text) else None
 
 
 def _plain(name: str) -> str:

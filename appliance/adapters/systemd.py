@@ -63,6 +63,11 @@ def stop(unit: str) -> None:
     _run("systemctl", "stop", unit)
 
 
+def stop_later(unit: str) -> None:
+    """Asks for it and does not wait."""
+    _run("systemctl", "stop", "--no-block", unit)
+
+
 def running(unit: str) -> bool:
     """Whether the unit runs or is about to."""
     try:

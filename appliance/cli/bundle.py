@@ -18,6 +18,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance.cli import bundle_show
 from appliance.cli.client import ask, file_request, stop_on_problems
@@ -25,8 +26,12 @@ from appliance.cli.failure import Failure
 from appliance.core.bundle.envelope import MAXIMUM_BYTES
 from appliance.core.problems import ConfigurationError
 
+if TYPE_CHECKING:
+    from appliance.core.model import Config
+
 DAYS = 30.0
 _KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_PRESHARED = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 _RECIPIENT = re.compile(r"age1[0-9a-z]{50,80}\Z")
 
 
@@ -193,7 +198,7 @@ def _create(options: argparse.Namespace) -> int:
         raise Failure("--serial: write a number from 1 on")
     payload = payloads.Payload.model_construct(
         version=1, site=config.site, boxes=boxes, serial=serial, issued=float(int(now)),
-        expires=float(int(now + options.days * 86400)), sealed=_sealed(options, boxes),
+        expires=float(int(now + options.days * 86400)), sealed=_sealed(options, boxes, config),
         configuration=content.decode().rstrip("\n") + "\n",
     )  # fmt: skip
     text = payloads.written(payload)
@@ -210,15 +215,20 @@ def _create(options: argparse.Namespace) -> int:
     return 0
 
 
-def _sealed(options: argparse.Namespace, boxes: list[str]) -> dict[str, str]:
+def _sealed(options: argparse.Namespace, boxes: list[str], config: Config) -> dict[str, str]:
     from appliance.shell.signing import Refused, seal
 
+    peers = [peer for tunnel in config.tunnels.values() for peer in tunnel.peers.values()]
+    preshared = {each.preshared_key.secret for each in peers if each.preshared_key}
     secrets = {}
     for text in options.secret:
         name, equals, path = text.partition("=")
         if not equals:
             raise Failure(f"--secret {name}: write NAME=FILE; the value stands in the file, never on the command line")
         secrets[name] = read(Path(path)).decode(errors="replace").strip()
+        if name in preshared and not _PRESHARED.match(secrets[name]):
+            form = "44 characters that end in =, as `wg genpsk` prints it"
+            raise Failure(f"--secret: {name} is not a preshared key ({form})")
     recipients: dict[str, list[str]] = {}
     for text in options.recipient:
         box, _, recipient = text.partition("=")

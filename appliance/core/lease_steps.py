@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from appliance.core.lent import superseded
 from appliance.core.pair.names import VIRTUAL_TABLE
-from appliance.core.state import DefaultRoute, LeasedUplink, ObservedLink, Route
+from appliance.core.state import ON_LINK, DefaultRoute, LeasedUplink, ObservedLink, PppSession, Route
 from appliance.core.steps import AddLeaseLink, DeleteAddress, DeleteLink, ReloadNetworkd, SetLink, Step
 
 Links = Mapping[str, ObservedLink]
@@ -41,15 +41,18 @@ def changes(leased: Iterable[LeasedUplink], links: Links, muted: bool) -> Iterat
             yield (DeleteAddress(uplink.device, address),)
 
 
-def ways(leased: Iterable[LeasedUplink], defaults: Iterable[DefaultRoute]) -> frozenset[Route]:
+def ways(
+    leased: Iterable[LeasedUplink], sessions: Iterable[PppSession], defaults: Iterable[DefaultRoute]
+) -> frozenset[Route]:
     """Where the tunnels' own packets look first. keepalived fills that table, and knows nothing of leases."""
-    metrics = {uplink.device: uplink.metric for uplink in leased}
+    above = {session.parent: session.device for session in sessions}
+    metrics = {above.get(uplink.device, uplink.device): uplink.metric for uplink in leased}
     return frozenset(
         Route(
             "::/0" if ":" in default.gateway else "0.0.0.0/0",
             default.device,
             VIRTUAL_TABLE,
-            default.gateway,
+            None if default.gateway in ON_LINK else default.gateway,
             metrics[default.device],
         )
         for default in defaults

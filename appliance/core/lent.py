@@ -17,6 +17,9 @@ def leases(desired: Desired, observed: Observed) -> tuple[Lease, ...]:
         link = observed.links.get(uplink.device)
         if link is not None and link.up:
             found += _leases(uplink, link, observed)
+            for each in observed.open_sessions:
+                if each.device == uplink.device:
+                    found.append(Lease(uplink.name, "", each.provider, FOR_EVER, each.number))
     return tuple(found)
 
 

@@ -373,7 +373,7 @@ class _Planner:
         # A link that is down loses its routes; what would have gone there meets the black hole behind them.
         routes = {route for route in self.desired.routes if route.device not in self.muted}
         if not self.role.muted:
-            routes |= lease_steps.ways(self.desired.leased, self.observed.defaults)
+            routes |= lease_steps.ways(self.desired.leased, self.desired.sessions, self.observed.defaults)
         for uplink in self.desired.uplinks:
             if not uplink.mark:
                 continue

@@ -165,12 +165,17 @@ class LeasedUplink:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An address, ADDRESS/LENGTH, that is lent to an uplink for so many more `seconds`. `gateway` "": none with it."""
+    """An address, ADDRESS/LENGTH, that is lent to an uplink for so many more `seconds`. `gateway` "": none with it.
+
+    Or a PPPoE session, which nobody can take over, but end: `session` is its number, `gateway` the hardware address
+    of the provider's end, `address` "".
+    """
 
     uplink: str
     address: str
     gateway: str
     seconds: float
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +384,15 @@ class ObservedSession:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A PPPoE session as the kernel has it, over `device`: its number, and the provider's hardware address."""
+
+    device: str
+    number: int
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
 class DefaultRoute:
     """A default route of the main table that is not ours: where an uplink leads.
 
@@ -397,7 +411,7 @@ class Observed:
     `ruleset` is the text of our table that stands in the kernel unaltered, "" when
     there is none or somebody changed it.
     `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests;
-    `passwords` does so for all that can be one. `sessions` are pppd's, by device.
+    `passwords` does so for all that can be one. `sessions` are pppd's, by device, `open_sessions` the kernel's.
     `lookup_outside` is the resolver's user while it looks for the far end of a full tunnel, which it must do outside.
     `resolved` maps a host name to its addresses, the best first.
     `at_least` is what the time is known to be at least, in seconds since 1970 (supervisor/time_floor.py).
@@ -415,6 +429,7 @@ class Observed:
     secrets: dict[str, str] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, ObservedSession] = field(default_factory=dict)
+    open_sessions: tuple[OpenSession, ...] = ()
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lookup_outside: int | None = None
     kernel_wireguard: bool = False

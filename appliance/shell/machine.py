@@ -19,6 +19,7 @@ from appliance.adapters.kernel_engine import KernelEngine, kernel_wireguard_pres
 from appliance.adapters.keys import Keys
 from appliance.adapters.nft import Nft
 from appliance.adapters.pppd import Sessions
+from appliance.adapters.pppoe import open_sessions
 from appliance.adapters.rtnetlink import MACVLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
@@ -93,6 +94,7 @@ class Machine:
             secrets=self.keys.secret_digests(),
             passwords=self.keys.password_digests(),
             sessions=self.sessions.read(),
+            open_sessions=open_sessions(),
             resolved=dict(resolved or {}),
             lookup_outside=_resolver() if outside else None,
             kernel_wireguard=self.kernel_wireguard,

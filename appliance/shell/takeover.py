@@ -17,6 +17,7 @@ from pathlib import Path
 from appliance.adapters import conntrack, systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
+from appliance.adapters.pppoe import open_sessions, terminate
 from appliance.core.pair.names import LEASED_MAP, NOT_READY, PAIR_NAME, READY, READY_FILE, VIRTUAL_TABLE
 from appliance.core.plan import running_engine
 from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel, Lease, LeasedUplink, Route
@@ -72,7 +73,12 @@ class TakeoverShell:
     # -- tunnels ------------------------------------------------------------------------------------------------------
 
     def mute(self) -> None:
-        """Every leased uplink and moving tunnel down; a userspace engine forgets its sessions with its peers."""
+        """Every leased uplink and moving tunnel down; a userspace engine forgets its sessions with its peers.
+
+        The provider is told that a PPPoE session has ended: with it alive he might refuse the other box one.
+        """
+        with contextlib.suppress(OSError):
+            self._end_sessions((each.device, each.provider, each.number) for each in open_sessions())
         for uplink in self.uplinks.values():
             with contextlib.suppress(Refused, OSError):
                 self.machine.netlink.set_link(uplink.device, up=False)
@@ -84,6 +90,9 @@ class TakeoverShell:
             if found and not found[1]:
                 with contextlib.suppress(Refused, OSError):
                     self._re_add(tunnel, found[0], tunnel.peers, 0)
+        for session in self.desired.sessions:
+            with contextlib.suppress(Refused):
+                systemd.stop_later(systemd.pppoe_unit(session.device))
 
     def unmute(self) -> None:
         """All that can be; an engine that just died is the next look's."""
@@ -183,7 +192,11 @@ class TakeoverShell:
         for uplink in self.uplinks.values():
             with contextlib.suppress(Refused, OSError):
                 netlink.set_link(uplink.device, up=True)
-        for lease, uplink in self._known(leases):
+        known = self._known(leases)
+        self._end_sessions((uplink.device, each.gateway, each.session) for each, uplink in known if each.session)
+        for lease, uplink in known:
+            if lease.session:
+                continue
             with contextlib.suppress(Refused, OSError):
                 netlink.lend_address(uplink.device, lease.address, lease.seconds)
                 if lease.gateway:
@@ -191,6 +204,14 @@ class TakeoverShell:
                     destination = "::/0" if ":" in lease.gateway else "0.0.0.0/0"
                     way = Route(destination, uplink.device, VIRTUAL_TABLE, lease.gateway, uplink.metric)
                     netlink.add_routes([way])
+
+    def _end_sessions(self, found: Iterable[tuple[str, str, int]]) -> None:
+        """Those over leased uplinks, each (device, provider, number)."""
+        leased = {uplink.device for uplink in self.uplinks.values()}
+        for device, provider, number in found:
+            if device in leased:
+                with contextlib.suppress(OSError, ValueError):
+                    terminate(device, provider, number)
 
     def note_leases(self, leases: Sequence[Lease]) -> None:
         """What is hidden behind a lease is hidden behind this one from now on; what was behind another one ends."""
@@ -216,7 +237,7 @@ class TakeoverShell:
     def _lent(self, leases: Iterable[Lease]) -> dict[str, str]:
         """IPv4 addresses by device."""
         known = self._known(leases)
-        return {uplink.device: lease.address.split("/")[0] for lease, uplink in known if ":" not in lease.address}
+        return {uplink.device: lease.address.split("/")[0] for lease, uplink in known if "." in lease.address}
 
     # -- connections and neighbours -----------------------------------------------------------------------------------
 
@@ -228,7 +249,9 @@ class TakeoverShell:
         pair = self.desired.pair
         asked = [(router.virtual, router.device, router.gateway) for router in (pair.routers if pair else ())]
         asked += [
-            (lease.address.split("/")[0], uplink.device, lease.gateway) for lease, uplink in self._known(self.leases)
+            (lease.address.split("/")[0], uplink.device, lease.gateway)
+            for lease, uplink in self._known(self.leases)
+            if lease.address
         ]
         for source, device, gateway in asked:
             if gateway and ":" not in gateway:

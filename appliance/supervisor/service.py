@@ -460,6 +460,7 @@ class Supervisor:
             return {"error": "the configuration has no failover: with two boxes; write it, apply it, and invite again"}
         moving = [tunnel for tunnel in desired.tunnels if tunnel.moves]
         secrets = {peer.preshared_key for tunnel in moving for peer in tunnel.peers if peer.preshared_key}
+        secrets |= {session.password for session in desired.sessions}
         return {
             "site": desired.site,
             "box": desired.box,

@@ -99,6 +99,7 @@ class Step:
     def _shared(self, desired: Desired) -> dict[str, Any]:
         moving = [tunnel for tunnel in desired.tunnels if tunnel.moves]
         secrets = {peer.preshared_key for tunnel in moving for peer in tunnel.peers if peer.preshared_key}
+        secrets |= {session.password for session in desired.sessions}
         return {
             "keys": self.keys.private_texts(tunnel.key for tunnel in moving),
             "secrets": self.keys.secret_texts(secrets),

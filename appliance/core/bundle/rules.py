@@ -79,6 +79,7 @@ def believe(content: bytes, known: Trusted | None, box: str, clock: Clock, verif
     if trust is None:
         raise TrustRemoved("its configuration has no `trust:`; no bundle could ever follow it, so write it")
     needs = {peer.preshared_key for tunnel in wanted.tunnels for peer in tunnel.peers if peer.preshared_key}
+    needs |= {session.password for session in wanted.sessions}
     after = replace(known, trust=trust, serial=payload.serial, digest=digest, seen=max(known.seen, payload.issued))
     return Believed(payload, digest, names, after, tuple(sorted(needs)))
 

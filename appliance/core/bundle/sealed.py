@@ -1,4 +1,5 @@
-"""The secrets of one box, as they are sealed: a mapping of names to preshared keys, as `wg genpsk` prints them."""
+"""The secrets of one box, as they are sealed: a mapping of names to preshared keys, as `wg genpsk` prints them, and
+to passwords of providers."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ import re
 from collections.abc import Mapping
 
 from appliance.core.bundle.refusals import SecretsUnreadable
+from appliance.core.secret_text import LONGEST, is_secret
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
-_KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 
 
 def closed(secrets: Mapping[str, str]) -> bytes:
@@ -17,8 +18,8 @@ def closed(secrets: Mapping[str, str]) -> bytes:
     for name, value in secrets.items():
         if not _NAME.match(name):
             raise ValueError(f"{name!r} is no name of a secret")
-        if not _KEY.match(value):
-            raise ValueError(f"{name} is not a preshared key (44 characters that end in =, as `wg genpsk` prints it)")
+        if not is_secret(value):
+            raise ValueError(f"{name} is neither a preshared key (`wg genpsk`) nor a password: one line, {LONGEST}")
     return json.dumps(dict(secrets), sort_keys=True).encode()
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from appliance.core.secret_text import is_secret
 from appliance.core.values import NAME
 
 ENROLMENT_PORT = 51817
@@ -66,7 +67,7 @@ class Joining:
 class Welcome:
     """What the inviting box gives: both boxes' names, its public key, what is shared by both, and the file.
 
-    `keys` and `secrets` map names to WireGuard keys as text.
+    `keys` and `secrets` map names to WireGuard keys as text; a secret may be a provider's password.
     """
 
     site: str
@@ -85,6 +86,6 @@ def sound(message: Joining | Welcome) -> bool:
     if isinstance(message, Joining):
         return True
     named = all(_FILE_NAME.match(name) for name in (*message.keys, *message.secrets))
-    keyed = all(_KEY.match(text) for text in (*message.keys.values(), *message.secrets.values()))
+    keyed = all(_KEY.match(text) for text in message.keys.values()) and all(map(is_secret, message.secrets.values()))
     boxes = all(re.fullmatch(NAME, name) for name in (message.site, message.box, message.inviter))
     return named and keyed and boxes and message.box != message.inviter

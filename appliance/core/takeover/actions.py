@@ -25,7 +25,8 @@ class UnmuteTunnels:
 
 @dataclass(frozen=True, slots=True)
 class UseLeases:
-    """The leased uplinks up, with these addresses and ways on until the network has confirmed them or lent others."""
+    """The leased uplinks up, with these addresses and ways on until the network has confirmed them or lent others; of
+    a PPPoE session among them the provider is told that it has ended."""
 
     leases: tuple[Lease, ...]
 

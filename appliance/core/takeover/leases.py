@@ -28,5 +28,5 @@ def _take(box: Box, leases: tuple[Lease, ...]) -> bool:
     return changed
 
 
-def _what(lease: Lease) -> tuple[str, str, str]:
-    return lease.uplink, lease.address, lease.gateway
+def _what(lease: Lease) -> tuple[str, str, str, int]:
+    return lease.uplink, lease.address, lease.gateway, lease.session

@@ -6,11 +6,23 @@ from dataclasses import replace
 
 from appliance.core.check import check
 from appliance.core.desired import desired
+from appliance.core.lease_steps import ways
 from appliance.core.lent import FOR_EVER, leases, superseded
 from appliance.core.pair.leases import hardware_address, lease_device
 from appliance.core.pair.link import with_pair_link
 from appliance.core.plan import plan
-from appliance.core.state import ALONE, DefaultRoute, Desired, Lease, Observed, ObservedLink, Role, Route
+from appliance.core.state import (
+    ALONE,
+    DefaultRoute,
+    Desired,
+    Lease,
+    Observed,
+    ObservedLink,
+    OpenSession,
+    PppSession,
+    Role,
+    Route,
+)
 from appliance.core.steps import (
     AddLeaseLink,
     AddRoutes,
@@ -138,6 +150,22 @@ def test_leases_are_what_the_system_has() -> None:
     )
     assert leases(ALPHA, seen(replace(both, up=False))) == ()
     assert leases(ALPHA, seen()) == ()
+
+
+def test_a_session_is_told_of_by_its_number() -> None:
+    """The new master can end it at the provider; over another card it is none of the pair's."""
+    open_sessions = (OpenSession(WAN.device, 17, "02:aa:00:00:00:01"), OpenSession("enp9s0", 18, "02:aa:00:00:00:01"))
+    up = replace(LENT, addresses=frozenset())
+    assert leases(ALPHA, replace(seen(up), open_sessions=open_sessions)) == (
+        Lease("wan", "", "02:aa:00:00:00:01", FOR_EVER, 17),
+    )
+    assert leases(ALPHA, replace(seen(replace(up, up=False)), open_sessions=open_sessions)) == ()
+
+
+def test_the_tunnels_own_packets_leave_by_the_session() -> None:
+    session = PppSession("wan", "ppp-wan", WAN.device, "provider", 1492, "/run/appliance-pppoe/ppp-wan.options")
+    on_link = DefaultRoute("ppp-wan", "0.0.0.0", 100)
+    assert ways((WAN,), (session,), (on_link,)) == {Route("0.0.0.0/0", "ppp-wan", 50, None, WAN.metric)}
 
 
 def _made() -> tuple[str, str, str, str]:
