@@ -116,11 +116,15 @@ def _second(options: argparse.Namespace, code: str, password: str) -> int:
 
 def _apply(options: argparse.Namespace, answers: Answers, text: str, password: str) -> None:
     from appliance.cli.wizard.closing import next_steps
-    from appliance.shell.setting_up import name_box, put_file
+    from appliance.shell.setting_up import Refused, keep_password, name_box, put_file
 
     paths = Paths(options.root)
     if answers["pair"] != "alone":
         name_box(paths, answers["box"])
+    try:
+        keep_password(paths, answers)
+    except Refused as error:
+        raise Failure(str(error)) from None
     request = {"within": WITHIN_SECONDS, "confirm": "auto", "origin": session.caller()}
     answer = ask(options, {**file_request("apply", text.encode()), **request, "administrator": session.administrator()})
     stop_on_problems("what follows from the answers", answer)

@@ -29,3 +29,28 @@ def trouble(ended: int | None) -> str:
     if ended in (None, 0):
         return ""
     return _ENDED.get(ended or 0, "the session ended")
+
+
+def trial_options(device: str, user: str, password: str, session: str) -> str:
+    """For one attempt whose end is waited for, by a file that nobody but root reads: a `session` that is not used."""
+    lines = [
+        "plugin pppoe.so",
+        f"nic-{device}",
+        f"ifname {session}",
+        f"user {quoted(user)}",
+        f"password {quoted(password)}",
+        "noauth",
+        "hide-password",
+        "nopersist",
+        "maxfail 1",
+        "pppoe-padi-timeout 1",
+        "pppoe-padi-attempts 4",
+        "noipdefault",
+        "ipcp-accept-local",
+        "ipcp-accept-remote",
+        "nodefaultroute",
+        "noipv6",
+        "noccp",
+        *(f"{each}-script /usr/bin/true" for each in ("ip-pre-up", "ip-up", "ip-down")),
+    ]
+    return "\n".join(lines) + "\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,11 +15,16 @@ from pathlib import Path
 
 from appliance.adapters.errors import Refused as Refused
 from appliance.adapters.files import write_whole
+from appliance.adapters.keys import Keys
+from appliance.core.pppoe_words import trial_options, trouble
+from appliance.core.setup.render import PROVIDER_SECRET
 from appliance.core.setup.seen import Answers, Card
 from appliance.shell.paths import Paths
 
 TRIAL_FILE = Path("/run/systemd/network/40-appliance-setup.network")
 DHCP_SECONDS = 12.0
+PPPOE_SECONDS = 40.0
+TRIAL_SESSION = "ppp-setup"
 NET = Path("/sys/class/net")
 CONSOLE_USER = "admin"
 
@@ -69,10 +76,33 @@ def try_dhcp(device: str) -> str:
         _said("ip", "-4", "address", "flush", "dev", device)
 
 
-def _address(device: str) -> str:
-    answer = json.loads(_said("ip", "-4", "-json", "address", "show", "dev", device, "dynamic") or "[]")
+def _address(device: str, kind: str = "dynamic") -> str:
+    answer = json.loads(_said("ip", "-4", "-json", "address", "show", "dev", device, kind) or "[]")
     found = [one for link in answer for one in link.get("addr_info", []) if "local" in one]
     return f"{found[0]['local']}/{found[0]['prefixlen']}" if found else ""
+
+
+def try_pppoe(device: str, user: str, password: str) -> tuple[str, str]:
+    """Dials on the card, for real: the address that was given, or "" and why none was. Nothing of it stays.
+
+    Raises Refused when the options cannot be written. No route leads there and no name server is asked: the box is not
+    to be used before it has a firewall of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="appliance-pppoe-", dir="/run") as folder:
+        options = Path(folder) / "options"
+        write_whole(options, trial_options(device, user, password, TRIAL_SESSION).encode(), 0o600)
+        try:
+            done = subprocess.run(
+                ["pppd", "file", str(options), "updetach"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PPPOE_SECONDS,
+            )  # fmt: skip
+            given = "" if done.returncode else _address(TRIAL_SESSION, "permanent").removesuffix("/32")
+            return given, "" if given else trouble(done.returncode) or "the provider gives no address"
+        except (OSError, subprocess.TimeoutExpired):
+            return "", "the provider agrees to no session"
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(Path(f"/run/{TRIAL_SESSION}.pid").read_text()), signal.SIGTERM)
 
 
 def try_gateway(device: str, address: str, gateway: str) -> bool:
@@ -109,6 +139,12 @@ def forget_answers(paths: Paths) -> None:
 def put_file(paths: Paths, text: str) -> None:
     """Lays the result where the administrator finds it. Raises Refused."""
     write_whole(paths.configuration, text.encode(), 0o600)
+
+
+def keep_password(paths: Paths, answers: Answers) -> None:
+    """The provider's password as the secret that the file names, where one was asked for. Raises Refused."""
+    if answers.get("how") == "pppoe":
+        Keys(paths.state).take_secrets({PROVIDER_SECRET: answers["ppp_password"]})
 
 
 def name_box(paths: Paths, name: str) -> None:

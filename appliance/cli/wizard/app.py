@@ -16,7 +16,7 @@ from appliance.cli.failure import Failure
 from appliance.cli.wizard.closing import next_steps
 from appliance.cli.wizard.world import World
 from appliance.core.setup.conversation import Conversation
-from appliance.core.setup.questions import CABLE, KEY
+from appliance.core.setup.questions import CABLE, KEY, PASSWORD, PPP_PASSWORD
 from appliance.core.setup.seen import Card, Seen, pulled
 
 ASK, SECRET, REVIEW, BUSY, TRIAL, DONE = "ask", "secret", "review", "busy", "trial", "done"
@@ -105,7 +105,8 @@ class SetupApp(App[int]):
         choices = self.talk.choices()
         keys = "Enter next   Esc back" + ("   F2 from a USB stick" if question.kind == KEY else "") + "   F10 leave"
         self.opened = offered = self.talk.offered
-        field: Input | OptionList = Input(offered, id="input", select_on_focus=False)
+        hidden = question.kind == PASSWORD
+        field: Input | OptionList = Input(offered, password=hidden, id="input", select_on_focus=False)
         if choices:
             field = OptionList(*[Option(f"{key:<9} {said}", id=key) for key, said in choices.items()], id="options")
             field.highlighted = list(choices).index(offered) if offered in choices else 0
@@ -200,6 +201,9 @@ class SetupApp(App[int]):
         if self.untried != question.key and (question.key, text) == ("how", "dhcp"):
             await self.busy("The box asks the provider's router for an address.")
             self.try_dhcp(whole["uplink"])
+        elif self.untried != question.key and question.key == PPP_PASSWORD:
+            await self.busy("The box dials. That takes up to half a minute.")
+            self.try_pppoe(whole["uplink"], whole["ppp_user"], text)
         elif self.untried != question.key and question.key == "gateway":
             await self.busy("The box asks for the provider's router.")
             self.try_gateway(whole["uplink"], whole["address"], whole["gateway"])
@@ -270,6 +274,11 @@ class SetupApp(App[int]):
         given = await asyncio.to_thread(self.world.try_dhcp, device)
         nobody = "no router gave an address: is the cable in, is the modem on?"
         await self.tried(f"{given} was given" if given else "", nobody, given)
+
+    @work(exclusive=True)
+    async def try_pppoe(self, device: str, user: str, password: str) -> None:
+        given, why = await asyncio.to_thread(self.world.try_pppoe, device, user, password)
+        await self.tried(f"{given} was given" if given else "", f"{why}.", given)
 
     @work(exclusive=True)
     async def try_gateway(self, device: str, address: str, gateway: str) -> None:

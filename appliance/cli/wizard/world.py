@@ -41,6 +41,12 @@ class World:
     def try_dhcp(self, device: str) -> str:
         return setting_up.try_dhcp(device)
 
+    def try_pppoe(self, device: str, user: str, password: str) -> tuple[str, str]:
+        try:
+            return setting_up.try_pppoe(device, user, password)
+        except setting_up.Refused as error:
+            return "", str(error)
+
     def try_gateway(self, device: str, address: str, gateway: str) -> bool:
         return setting_up.try_gateway(device, address, gateway)
 
@@ -106,6 +112,7 @@ class World:
         try:
             if answers["pair"] == "first":
                 setting_up.name_box(self.paths, answers["box"])
+            setting_up.keep_password(self.paths, answers)
         except setting_up.Refused as error:
             raise Failure(str(error)) from None
 

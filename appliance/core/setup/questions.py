@@ -14,10 +14,12 @@ from itertools import islice
 from appliance.core.check import check
 from appliance.core.pair.enrolment import read_code
 from appliance.core.problems import ConfigurationError
+from appliance.core.secret_text import LONGEST, is_secret
 from appliance.core.setup.render import NONE, render
 from appliance.core.setup.seen import Answers, Seen
 
 TEXT, CHOICE, CABLE, KEY, PASSWORD = "text", "choice", "cable", "key", "password"
+PPP_PASSWORD = "ppp_password"  # noqa: S105
 ALONE, FIRST, SECOND = "alone", "first", "second"
 LANS = ("192.168.10.1/24", "192.168.110.1/24", "10.110.10.1/24", "172.20.10.1/24")
 TUNNELS = ("10.20.0.1/24", "10.120.0.1/24", "172.30.20.1/24", "192.168.220.1/24")
@@ -47,6 +49,10 @@ def _static(answers: Answers) -> bool:
     return _single(answers) and answers.get("how") == "static"
 
 
+def _dials(answers: Answers) -> bool:
+    return _single(answers) and answers.get("how") == "pppoe"
+
+
 def _first(answers: Answers) -> bool:
     return answers.get("pair") == FIRST
 
@@ -71,6 +77,7 @@ def _hows(answers: Answers, seen: Seen) -> dict[str, str]:
     return {
         "dhcp": f"from the provider's router (DHCP){': it gave ' + seen.offered if seen.offered else ''}",
         "static": "fixed: the provider told you an address and a gateway",
+        "pppoe": "by PPPoE: the provider told you a user name and a password",
     }
 
 
@@ -150,6 +157,10 @@ QUESTIONS = (
     Question("gateway", "The provider's router", "The gateway, in the same network.", TEXT, _gateway, _static),
     Question("dns", "Name servers", "One address or several with spaces between; `none`: the public ones of Quad9.",
              TEXT, _says(NONE), _static),
+    Question("ppp_user", "The user name at the provider", "As his letter says it, often with an @.", TEXT, _says(""),
+             _dials),
+    Question(PPP_PASSWORD, "The password at the provider", "The box keeps it; it stands in no file that you hand on.",
+             PASSWORD, _says(""), _dials),
     Question("lan", "Which cable goes to the office?", "The switch to which the office's computers are connected.",
              CABLE, lambda answers, seen: _first_with_cable(_other_cards(answers, seen)), _single, _other_cards),
     Question("lan_address", "The box's address in the office", "The computers' gateway. The number behind the / says "
@@ -197,8 +208,8 @@ def complete(answers: Answers, seen: Seen) -> Answers:
     for question in QUESTIONS:
         if question.asked(found):
             found[question.key] = answers.get(question.key) or question.default(found, seen)
-            if question.key == "how" and found["how"] == "dhcp":
-                found["address"] = "dhcp"
+            if question.key == "how" and found["how"] in ("dhcp", "pppoe"):
+                found["address"] = found["how"]
     return found
 
 
@@ -217,6 +228,8 @@ def problem(key: str, text: str, answers: Answers, seen: Seen) -> str:
         return "" if read_code(text) else "this is no code; it looks like 417-2930-5586"
     if not text.strip():
         return "nothing stands here yet"
+    if key == PPP_PASSWORD:
+        return "" if is_secret(text) else f"no password is like this; it has {LONGEST}"
     if {**answers, key: text}.get("pair") == SECOND:
         return ""
     if key in ("partner", "lan") and text == answers.get({"partner": "box", "lan": "uplink"}[key]):
@@ -268,6 +281,7 @@ def problems(answers: Answers, seen: Seen) -> list[str]:
 _PLACEHOLDERS = {
     "address": "192.0.2.2/24",
     "gateway": "192.0.2.1",
+    "ppp_user": "user",
     "uplink": "eth0",
     "lan": "eth1",
     "lan_own": "192.168.10.2/24",

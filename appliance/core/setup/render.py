@@ -10,6 +10,9 @@ from appliance.core.setup.seen import Answers
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.:/@+= -]*[A-Za-z0-9=]|[A-Za-z]|[0-9.]+|[0-9a-f.:/]+")
 _WORDS = ("null", "true", "false")
 NONE = "none"
+PROVIDER_SECRET = "provider"  # noqa: S105
+"""The name under which the box keeps the password of PPPoE."""
+_LENT = ("dhcp", "pppoe")
 
 
 def render(answers: Answers) -> str:
@@ -43,6 +46,11 @@ def word(text: str) -> str:
     return json.dumps(text)
 
 
+def _quoted(text: str) -> str:
+    """Text, also where it looks like a number: a user name may be one."""
+    return json.dumps(text) if text.replace(".", "").replace(":", "").isdigit() else word(text)
+
+
 def _line(text: str) -> str:
     """For a comment: nothing that would end its line."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
@@ -56,10 +64,12 @@ def _flow(text: str) -> str:
 def _boxes(answers: Answers) -> list[str]:
     uplink = [f"device: {word(answers['uplink'])}"]
     lan = f"device: {word(answers['lan'])}"
-    if answers["address"] == "dhcp" or answers["pair"] != "first":
+    if answers["address"] in _LENT or answers["pair"] != "first":
         uplink.append(f"address: {word(answers['address'])}")
-    if answers["address"] != "dhcp":
+    if answers["address"] not in _LENT:
         uplink.append(f"gateway: {word(answers['gateway'])}")
+    if answers["address"] == "pppoe":
+        uplink.append(f"pppoe: {{user: {_quoted(answers['ppp_user'])}, password: {{secret: {PROVIDER_SECRET}}}}}")
     if answers["pair"] == "first":
         own = {answers["box"]: answers["lan_own"], answers["partner"]: answers["lan_partner"]}
     else:
@@ -78,8 +88,8 @@ def _boxes(answers: Answers) -> list[str]:
 def _failover(answers: Answers) -> list[str]:
     if answers["pair"] != "first":
         return []
-    # A lease moves by itself.
-    wan = [f"    wan: {word(answers['address'])}"] if answers["address"] != "dhcp" else []
+    # A lease and a session move by themselves.
+    wan = [f"    wan: {word(answers['address'])}"] if answers["address"] not in _LENT else []
     return [
         "",
         "failover:",

@@ -151,12 +151,26 @@ def test_no_answer_from_the_provider_is_said_and_may_be_overruled() -> None:
     played(world, story)
 
 
+def test_a_login_at_the_provider_is_tried_and_stays_out_of_the_file() -> None:
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        for answer in ("alone", "zurich", "alpha", "enp1s0", "pppoe", "office@example.net", "wrong"):
+            await enter(app, pilot, answer)
+        assert shows(app, "said").startswith("the provider refuses the user name or the password.")
+        assert app.query_one("#input", Input).password
+        await enter(app, pilot, "geheim")
+        assert app.talk.question and app.talk.question.key == "lan"
+        assert "pppoe: {user: office@example.net, password: {secret: provider}}" in app.talk.text
+        assert "geheim" not in app.talk.text
+
+    played(PaperWorld(), story)
+
+
 def test_a_pair_is_offered_dhcp_too_and_the_second_box_asks_for_the_code() -> None:
     async def story(app: SetupApp, pilot: Pilot[int]) -> None:
         await enter(app, pilot, "first")
         for answer in ("zurich", "alpha", "enp1s0"):
             await enter(app, pilot, answer)
-        assert list(app.talk.choices()) == ["dhcp", "static"]
+        assert list(app.talk.choices()) == ["dhcp", "static", "pppoe"]
         for _ in range(4):
             await pilot.press("escape")
         await settled(app, pilot)

@@ -38,6 +38,10 @@ class PaperWorld(World):
     def try_dhcp(self, device: str) -> str:
         return self.gives
 
+    def try_pppoe(self, device: str, user: str, password: str) -> tuple[str, str]:
+        refused = "the provider refuses the user name or the password"
+        return ("", refused) if password == "wrong" else (self.gives, "")
+
     def try_gateway(self, device: str, address: str, gateway: str) -> bool:
         return bool(self.gives)
 
