@@ -49,8 +49,8 @@ def _diagnosis(options: argparse.Namespace) -> Diagnosis:
         return dict(ask(options, {"verb": "status"}, PATIENCE)["status"])
 
     try:
-        evidence = doctoring.gather(status, paths)
         rules = _rules(options, status())
+        evidence = doctoring.gather(status, paths, rules.partners_addresses() if rules else ())
     except SilentSupervisor as silent:
         found = doctoring.supervisor_silent(paths)
         if found is None:

@@ -80,13 +80,14 @@ def disks(paths: Paths) -> tuple[Disk, ...]:
     return tuple(found)
 
 
-def gather(status: Status, paths: Paths) -> Evidence:
-    """Asks everybody and listens. `status` asks the supervisor. Raises PermissionError, Refused, what it raises."""
+def gather(status: Status, paths: Paths, beside: tuple[tuple[str, str], ...] = ()) -> Evidence:
+    """Asks everybody and listens. `status` asks the supervisor; `beside` are the other box's (device, address).
+    Raises PermissionError, Refused, and what `status` raises."""
     before = status()
     ear = PacketEar()
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return _Gathering(before, status, paths, ear, pool).evidence()
+            return _Gathering(before, status, paths, ear, pool).evidence(beside)
     finally:
         ear.close()
 
@@ -108,7 +109,7 @@ class _Gathering:
         self.echoes_from: dict[tuple[str, str], list[tuple[str, Future[echo.Echo]]]] = {}
         """Pings through the tunnels, by tunnel and key: from the tunnel's address, and from those inside."""
 
-    def evidence(self) -> Evidence:
+    def evidence(self, beside: tuple[tuple[str, str], ...]) -> Evidence:
         before = self.before
         if not before["box"]:
             # Before the first configuration there is nobody to ask.
@@ -126,6 +127,7 @@ class _Gathering:
         names = [(each, self.pool.submit(servers.answers_names, each)) for each in servers.name_servers()]
         uplinks = [self.pool.submit(uplink_seen, uplink, elsewhere(before, uplink)) for uplink in before["uplinks"]]
         times = self.pool.submit(clock_seen)
+        others = [self.pool.submit(conflict, device, address) for device, address in beside]
         taken = [self.pool.submit(conflict, device, address) for device, address in own_addresses(before)]
         addresses = {endpoint_parts(peer["endpoint"])[0] for _, peer in called if peer["endpoint"]}
         pings = {address: self.pool.submit(echo.ping, address) for address in sorted(addresses)}
@@ -159,7 +161,7 @@ class _Gathering:
             name_servers=tuple(NameServer(address, future.result()) for address, future in names),
             lookups=tuple(each.result() for each in lookups),
             clock=times.result(),
-            tunnels=tuple(self._tunnel(tunnel, seen) for tunnel in after["tunnels"]),
+            tunnels=tuple(self._tunnel(each, seen) for each in after["tunnels"] if each["device"] != PAIR_DEVICE),
             peers=seen,
             callers=tuple(who_called(overheard, after["tunnels"], Keys(self.paths.state))),
             overheard=overheard,
@@ -170,6 +172,7 @@ class _Gathering:
             hosts=hosts_seen(overheard, {link["device"] for link in networks}, self.pool),
             overlaps=overlaps(seen, after, networks, self.pool),
             taken=tuple(found for each in taken if (found := each.result())),
+            beside=tuple(found for each in others if (found := each.result())),
             paths=path_sizes([address for address, answered in answering.items() if answered], mtus, self.pool),
             partner=_partner(after),
             sentences=(*after["warnings"], *after["pending"], *(after.get("pair") or {}).get("notes", ())),

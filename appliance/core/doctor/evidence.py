@@ -213,6 +213,8 @@ class Evidence:
     power: Power = field(default_factory=Power)
     module: str = ""
     taken: tuple[Taken, ...] = ()
+    beside: tuple[Taken, ...] = ()
+    """The other box's own addresses, and the cards that answered for them."""
     hosts: tuple[tuple[str, bool], ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     paths: tuple[PathSize, ...] = ()

@@ -60,6 +60,16 @@ class Rules:
         """Whether a rule lets the zone call anybody."""
         return any(rule.from_ in (origin.label, origin.name) for rule in self.site.config.firewall.allow)
 
+    def partners_addresses(self) -> tuple[tuple[str, str], ...]:
+        """(this box's device, address) of the other box's own IPv4 addresses on the networks that both are in."""
+        found = []
+        for box in (box for name, box in self.site.config.boxes.items() if name != self.site.box):
+            for name, interface in box.interfaces.items():
+                if own := self.site.interfaces.get(name):
+                    static = [each for each in interface.address if not isinstance(each, str) and each.version == 4]
+                    found += [(own.device, str(each.ip)) for each in static]
+        return tuple(found)
+
     def place(self) -> str:
         """Where the rules stand."""
         return f"firewall.allow, line {self.site.line(('firewall',))}"
@@ -69,10 +79,12 @@ def dropped(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
     """The counter says that something was dropped; what it was is what arrived and did not leave."""
     if not evidence.dropped:
         return
-    left = {(flow.destination, flow.service) for flow in evidence.overheard.passed}
+    # On an uplink another source may stand for the one inside.
+    uplinks = {uplink.device for uplink in evidence.uplinks}
+    left = {("" if flow.device in uplinks else flow.source, *flow[2:]) for flow in evidence.overheard.passed}
     told: set[tuple[str, str, str]] = set()
     for flow in evidence.overheard.arrived:
-        if flow.device not in evidence.inside or (flow.destination, flow.service) in left:
+        if flow.device not in evidence.inside or {flow[1:], ("", *flow[2:])} & left:
             continue
         found, key = _finding(flow, evidence, rules)
         if key not in told and len(told) < MOST:

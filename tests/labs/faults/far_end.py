@@ -10,6 +10,7 @@ from tests.lab import Box, genkey, genpsk
 from tests.lab.handshake import initiation
 from tests.labs.faults.office import OFFICE_CASES, changed, laptop_with, pinging
 from tests.labs.office import OFFICE_HOST, ZURICH_WAN, Office
+from tests.labs.wiring import apply
 
 fault = OFFICE_CASES.fault
 SEND = """\
@@ -44,8 +45,13 @@ def turned_away(office: Office) -> Iterator[Box]:
 
 @fault("nobody listens at the endpoint", "no-listener", about=("office.geneva",))
 def no_listener(office: Office) -> Iterator[Box]:
-    with changed(office, office.zurich, "geneva.example.net:51820", "192.0.2.2:51820"):
-        yield office.zurich
+    # Were geneva heard from where it is, it would be called there.
+    office.internet.drop("udp dport 51820 ip saddr 198.51.100.2")
+    try:
+        with changed(office, office.zurich, "geneva.example.net:51820", "192.0.2.2:51820"):
+            yield office.zurich
+    finally:
+        office.internet.undrop()
 
 
 @fault("peer's public key wrong in the file", "peer-key", about=("office.geneva",), patience=60)
@@ -98,5 +104,6 @@ def peer_clock(office: Office) -> Iterator[Box]:
         with pinging(office.laptop, OFFICE_HOST):
             yield office.zurich
     finally:
-        # The remedy that the doctor gives; the supervisor puts the peer back.
+        # The remedy that the doctor gives.
         office.zurich.run("wg", "set", "wg-office", "peer", office.keys["alice"].public, "remove")
+        apply(office.zurich)

@@ -1,4 +1,4 @@
-"""Goes through all faults: two offices and a pair side by side, since the doctor mostly waits."""
+"""Goes through all faults: three offices and a pair side by side, since the doctor mostly waits."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def rounds() -> Iterator[Results]:
     # Those that are asked again and again begin.
     faults = sorted(office.OFFICE_CASES, key=lambda case: -case.patience)
     kinds = (
-        Kind("pair", lambda lab: Duo(lab).build().boot(), pair.well, deque(pair.PAIR_CASES), 1),
-        Kind("office", lambda lab: Office(lab).build().go_online(), office.well, deque(faults), 2),
+        Kind("pair", lambda lab: pair.online(Duo(lab)), pair.well, deque(pair.PAIR_CASES), 1),
+        Kind("office", lambda lab: Office(lab).build().go_online(), office.well, deque(faults), 3),
     )
     with ThreadPoolExecutor() as pool:
         try:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from tests.lab import Box
 from tests.labs.faults.office import OFFICE_CASES, changed, configured, pinging, trying
-from tests.labs.office import ALICE, BRANCH_HOST, GENEVA, OFFICE_HOST, ZURICH, Office, in_order
-from tests.labs.wiring import serving
+from tests.labs.office import ALICE, BRANCH_HOST, GENEVA, OFFICE_HOST, ZURICH, Office
+from tests.labs.wiring import apply, serving
 
 fault = OFFICE_CASES.fault
 INTERNET = "198.51.100.1"
@@ -142,6 +142,6 @@ def keepalive(office: Office) -> Iterator[Box]:
     with behind_nat(office):
         # Hours without a packet: both the session and the NAT's mapping are gone.
         office.geneva.run("wg", "set", "wg-office", "peer", office.keys["zurich"].public, "remove")
-        in_order(office.geneva)
+        apply(office.geneva)
         office.internet.sh("conntrack -F")
         yield office.geneva

@@ -373,6 +373,16 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"dropped": 3, "overheard": heard(arrived=(Flow("eth1", "192.168.10.20", "10.20.0.2", "tcp/22"),))},
         ["firewall"],
     ),
+    "a drop, while this box itself asked the same of the same host": (
+        {
+            "dropped": 3,
+            "overheard": heard(
+                arrived=(Flow("eth1", "192.168.10.20", "10.20.0.2", "tcp/22"),),
+                passed=(Flow("wg-office", "10.20.0.1", "10.20.0.2", "tcp/22"),),
+            ),
+        },
+        ["firewall"],
+    ),
     "a connection that was passed on, while a scan was dropped": (
         {
             "dropped": 3,
@@ -409,6 +419,22 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
             "taken": (Taken("eth1", "192.168.10.1", "02:00:00:00:00:01"),),
         },
         ["two-masters"],
+    ),
+    "two masters that hear nothing of each other": (
+        {
+            "partner": replace(PAIR, alive=False, heard_ago=40.0),
+            "taken": (Taken("eth1", "192.168.10.1", "02:00:00:00:00:01"),),
+            "beside": (Taken("eth1", "192.168.10.3", "02:00:00:00:00:01"),),
+        },
+        ["two-masters"],
+    ),
+    "the partner is away, and somebody else has the address": (
+        {
+            "partner": replace(PAIR, alive=False, heard_ago=40.0),
+            "taken": (Taken("eth1", "192.168.10.1", "02:00:00:00:00:02"),),
+            "beside": (Taken("eth1", "192.168.10.3", "02:00:00:00:00:01"),),
+        },
+        ["address-taken", "partner-silent"],
     ),
     "the partner is away": ({"partner": replace(PAIR, alive=False, heard_ago=40.0)}, ["partner-silent"]),
     "out of step": ({"partner": replace(PAIR, in_step=False, ahead="bravo")}, ["out-of-step"]),
