@@ -37,6 +37,17 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
             made.dump()
 
 
+@pytest.fixture(scope="module")
+def shared_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab for all tests of a module, named after it: where tests do not disturb each other, booting it once is
+    enough. Its log opens with the drawing in the module's docstring."""
+    before = request.session.testsfailed
+    with Lab(Path(request.node.name).stem.removeprefix("test_"), request.module.__doc__ or "") as made:
+        yield made
+        if request.session.testsfailed > before:
+            made.dump()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     GUARD.active = item.path.is_relative_to(UNIT)

@@ -119,7 +119,11 @@ class Interface(Model):
         default=None,
         description="The MTU of the device; left as it is when not written. A PPPoE session on it has 8 bytes less.",
     )
-    pppoe: Pppoe | None = Field(default=None, description="The user and password, where the address is `pppoe`.")
+    pppoe: Pppoe | None = Field(
+        default=None,
+        description="The user and password, where the address is `pppoe`: "
+        "`pppoe: {user: office@example.net, password: {secret: provider}}`.",
+    )
     delegated_from: Name | None = Field(
         default=None, description="The uplink whose delegated IPv6 prefix (DHCPv6-PD) this network gets a /64 of."
     )

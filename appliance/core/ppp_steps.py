@@ -23,7 +23,7 @@ def missing(desired: Desired, observed: Observed) -> Iterator[str]:
         if session.password not in observed.passwords:
             yield (
                 f"{session.name} does not dial: its password {session.password} is not on this box; "
-                f"write it to /data/appliance/secrets/{session.password} (mode 0600)"
+                f"write it to /data/appliance/secrets/{session.password} (mode 0600), then `appliance apply`"
             )
 
 

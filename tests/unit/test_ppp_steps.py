@@ -64,7 +64,7 @@ def test_without_the_password_nothing_is_dialled_and_a_sentence_says_so() -> Non
     assert found.steps == (WriteFile(PATH, "options"),)
     assert found.warnings == (
         "wan does not dial: its password provider is not on this box; "
-        "write it to /data/appliance/secrets/provider (mode 0600)",
+        "write it to /data/appliance/secrets/provider (mode 0600), then `appliance apply`",
     )
 
 

@@ -70,6 +70,10 @@ class Drawing:
         self.public = ours.public
         self.text = ZURICH.replace("LAPTOP", self.theirs.public)
 
+    def password(self, text: str) -> None:
+        self.zurich.put("/data/appliance/secrets/provider", text + "\n", 0o600)
+        apply(self.zurich, timeout=PATIENCE)
+
     def session(self) -> dict[str, object]:
         return dict(status(self.zurich)["uplinks"][0]["session"])
 
@@ -87,7 +91,7 @@ def drawing(shared_lab: Lab) -> Drawing:
 def test_a_wrong_password_is_said(drawing: Drawing) -> None:
     drawing.provider.start()
     assert "its password provider is not on this box" in configure(drawing.zurich, drawing.text)
-    drawing.zurich.put("/data/appliance/secrets/provider", "wrong\n", 0o600)
+    drawing.password("wrong")
     wait_for(lambda: drawing.session()["trouble"], PATIENCE, "the provider has refused", 0.5)
     said = drawing.zurich.run("appliance", "status", check=False).stdout
     assert "the provider refuses the user name or the password" in " ".join(said.split())
@@ -95,7 +99,7 @@ def test_a_wrong_password_is_said(drawing: Drawing) -> None:
 
 def test_a_session_is_all_that_an_uplink_is(drawing: Drawing) -> None:
     zurich, host = drawing.zurich, drawing.host
-    zurich.put("/data/appliance/secrets/provider", PASSWORD + "\n", 0o600)
+    drawing.password(PASSWORD)
     address = drawing.online()
     assert address.startswith("100.64.0.1")
     assert re.search(r"default dev ppp-wan.* metric 100", zurich.sh("ip route"))
@@ -137,6 +141,21 @@ def test_a_provider_that_comes_back_is_dialled(drawing: Drawing) -> None:
     drawing.online()
     drawing.host.ping("203.0.113.1", timeout=PATIENCE)
     in_order(drawing.zurich, PATIENCE)
+
+
+def test_a_dead_session_is_ended_in_the_place_of_whoever_had_it(drawing: Drawing) -> None:
+    """As the other box of a pair does it, knowing the number and the provider's address."""
+    before = drawing.provider.sessions()
+    drawing.zurich.run(
+        *(
+            "python3",
+            "-Ic",
+            "from appliance.adapters import pppoe as p; [one] = p.open_sessions(); "
+            "p.terminate(one.device, one.provider, one.number)",
+        ),
+    )
+    wait_for(lambda: drawing.provider.sessions() != before, PATIENCE, "the provider has forgotten it", 0.5)
+    drawing.online()
 
 
 def test_going_back(drawing: Drawing) -> None:
