@@ -1,9 +1,11 @@
-"""An emulated machine that boots a disk file as hardware would: UEFI with Secure Boot, shim, GRUB, kernel.
+"""An emulated machine that boots a disk file as hardware would: firmware, boot loaders, kernel.
 
-    disk file ── virtio ──► OVMF (Microsoft's keys enrolled) ─► shim ─► GRUB ─► Debian's kernel ─► the product
-    console   ◄── ttyS0 ──► what a person at the serial line sees and types
-    shell     ◄── ttyS1 ──► a root shell of the test's own, by a unit in the machine's SMBIOS strings
-                            (systemd.system-credentials(7), systemd.extra-unit.*): the image knows nothing of it
+    disk file ── virtio ──► MINI_PC:    OVMF (Microsoft's keys enrolled) ─► shim ─► GRUB ─► kernel ─► the product
+                            ARM_UEFI:   EDK2 ─► GRUB ─► ...
+                            ARM_U_BOOT: U-Boot ─► GRUB ─► ..., as on a Raspberry Pi after its first, closed stage
+    console   ◄── serial line 1 ──► what a person at the serial line sees and types
+    shell     ◄── serial line 2 ──► a root shell of the test's own, by a unit in the machine's SMBIOS strings
+                                    (systemd.system-credentials(7), systemd.extra-unit.*): the image knows nothing of it
 
 No hardware acceleration is needed. The power is cut by killing the emulator; the disk file is then as a disk would be
 whose cache had been written.
@@ -19,9 +21,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-FIRMWARE = Path("/usr/share/OVMF")
 _CONTROL = re.compile(r"\x1b(?:\[[0-9;?!]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)|\r")
 _SHELL = """\
 [Unit]
@@ -35,10 +37,29 @@ Environment=HOME=/root TERM=dumb LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/
 StandardInput=tty-force
 StandardOutput=tty
 StandardError=tty
-TTYPath=/dev/ttyS1
+TTYPath=/dev/%s
 Restart=always
 """
 _WANTED = "[Unit]\nWants=test-shell.service\n"
+
+
+@dataclass(frozen=True)
+class Board:
+    """A kind of machine: how QEMU is called for it (`command`), its UEFI's program and empty variables (where it has
+    one), and what Linux calls its second serial line."""
+
+    command: tuple[str, ...]
+    shell: str
+    uefi: tuple[Path, Path] | None = None
+
+
+_PC = ("qemu-system-x86_64", "-machine", "q35,smm=on", "-cpu", "Nehalem")
+_SECURE = ("-global", "driver=cfi.pflash01,property=secure,value=on")
+_OVMF, _AAVMF = Path("/usr/share/OVMF"), Path("/usr/share/AAVMF")
+MINI_PC = Board((*_PC, *_SECURE), "ttyS1", (_OVMF / "OVMF_CODE_4M.secboot.fd", _OVMF / "OVMF_VARS_4M.ms.fd"))
+_ARM = ("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72")
+ARM_UEFI = Board(_ARM, "ttyAMA1", (_AAVMF / "AAVMF_CODE.no-secboot.fd", _AAVMF / "AAVMF_VARS.fd"))
+ARM_U_BOOT = Board((*_ARM, "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"), "ttyAMA1")
 
 
 class Line:
@@ -82,26 +103,28 @@ class DiskMachine:
     console: Line
     shell: Line
 
-    def __init__(self, folder: Path, image: Path, gigabytes: int = 4) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, image: Path, gigabytes: int = 4, board: Board = MINI_PC) -> None:
+        self.folder, self.board = folder, board
         self.disk = folder / "disk"
         subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
         with self.disk.open("r+b") as disk:
             disk.truncate(gigabytes << 30)
-        shutil.copy(FIRMWARE / "OVMF_VARS_4M.ms.fd", folder / "variables")
+        if board.uefi:
+            shutil.copy(board.uefi[1], folder / "variables")
         self._emulator: subprocess.Popen[bytes] | None = None
 
     def power_on(self, more: Sequence[str] = ()) -> DiskMachine:
         """Starts it. `more` are further arguments of QEMU."""
-        command = ["qemu-system-x86_64", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi,tb-size=512"]
-        command += ["-cpu", "Nehalem", "-smp", "2", "-m", "1024", "-display", "none", "-nic", "none"]
-        command += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
-        for unit, file in enumerate((FIRMWARE / "OVMF_CODE_4M.secboot.fd", self.folder / "variables")):
-            readonly = "on" if unit == 0 else "off"
-            command += ["-drive", f"if=pflash,format=raw,unit={unit},file={file},readonly={readonly}"]
+        command = [*self.board.command, "-accel", "tcg,thread=multi,tb-size=512"]
+        command += ["-smp", "2", "-m", "1024", "-display", "none", "-nic", "none"]
+        if self.board.uefi:
+            for unit, file in enumerate((self.board.uefi[0], self.folder / "variables")):
+                readonly = "on" if unit == 0 else "off"
+                command += ["-drive", f"if=pflash,format=raw,unit={unit},file={file},readonly={readonly}"]
         command += ["-drive", f"if=none,id=disk,file={self.disk},format=raw,cache=unsafe,discard=unmap"]
         command += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
-        for name, text in (("extra-unit.test-shell.service", _SHELL), ("unit-dropin.sysinit.target", _WANTED)):
+        shell = _SHELL % self.board.shell
+        for name, text in (("extra-unit.test-shell.service", shell), ("unit-dropin.sysinit.target", _WANTED)):
             encoded = base64.b64encode(text.encode()).decode()
             command += ["-smbios", f"type=11,value=io.systemd.credential.binary:systemd.{name}={encoded}"]
         theirs = []
@@ -137,6 +160,7 @@ class DiskMachine:
         # Not a letter before: the firmware and GRUB listen on this line, too, and would take it for a choice.
         while "shell-41" not in self.shell.said:
             left = end - time.monotonic()
+            assert self._emulator is not None and self._emulator.poll() is None, "the emulator has ended by itself"
             assert left > 0, f"no shell after {seconds} s; the console's end:\n{self.console.said[-4000:]}"
             self.console.hear(0.1)  # a line that nobody reads stops whoever writes there
             self.shell.hear(min(left, 1))

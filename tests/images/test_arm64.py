@@ -1,0 +1,134 @@
+"""The arm64 image: what a Raspberry Pi looks for on it, and virtual machines that boot it.
+
+make test-image ARCH=arm64
+
+build/image/*.img ─► its FAT partition, read as a Pi's firmware reads it
+                  ─► disk of 4 GB ─► U-Boot or EDK2 ─► GRUB ─► kernel ─► the product
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.images.test_first_boot import BUILT, CARDS, OFFICE, PATIENCE, the_tunnel_is_up_by
+from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine
+
+# By the names that the firmware looks for on each board, where Linux's own are wanted (`upstream_kernel`).
+BOARDS = {
+    "pi3": ["bcm2837-rpi-3-a-plus.dtb", "bcm2837-rpi-3-b.dtb", "bcm2837-rpi-3-b-plus.dtb"],
+    "pi4": ["bcm2711-rpi-4-b.dtb", "bcm2711-rpi-400.dtb", "bcm2711-rpi-cm4-io.dtb"],
+    "pi5": ["bcm2712-rpi-5-b.dtb"],
+}
+# Before config.txt is read. A Pi 5 has all of it in its flash memory.
+FIRST_STAGE = {"pi3": ["bootcode.bin", "start.elf", "fixup.dat"], "pi4": ["start4.elf", "fixup4.dat"], "pi5": []}
+
+
+@pytest.fixture(scope="module")
+def image() -> Path:
+    return next(BUILT.glob("appliance-*-arm64.img"))
+
+
+class Firmware:
+    """What a Pi's firmware sees of the disk: the first FAT partition of the MBR."""
+
+    def __init__(self, image: Path) -> None:
+        with image.open("rb") as disk:
+            table = disk.read(512)
+        entries = [struct.unpack("<4xB3xII", table[446 + 16 * n : 462 + 16 * n]) for n in range(4)]
+        start = next(start for kind, start, _ in entries if kind in {0x0C, 0x0E})
+        self.place = f"{image}@@{start * 512}"
+        listed = subprocess.run(["mdir", "-/", "-b", "-i", self.place], check=True, capture_output=True, text=True)
+        self.files = [line.removeprefix("::/") for line in listed.stdout.split()]
+
+    def read(self, name: str) -> bytes:
+        return subprocess.run(["mtype", "-i", self.place, f"::{name}"], check=True, capture_output=True).stdout
+
+    def settings(self, board: str) -> dict[str, str]:
+        """config.txt as `board` reads it (raspberrypi.com/documentation/computers/config_txt.html)."""
+        found, counts = {}, True
+        for line in self.read("config.txt").decode().splitlines():
+            if section := re.fullmatch(r"\[(\w+)\]", line):
+                counts = section[1] in {"all", board}
+            elif counts and line and not line.startswith("#"):
+                name, _, value = line.partition("=")
+                found[name] = value
+        return found
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_raspberry_pi_finds_all_that_it_looks_for(image: Path, board: str) -> None:
+    firmware = Firmware(image)
+    assert set(FIRST_STAGE[board]) | set(BOARDS[board]) <= set(firmware.files)
+    settings = firmware.settings(board)
+    assert settings["arm_64bit"] == settings["upstream_kernel"] == "1"
+    for name in BOARDS[board]:
+        # "Flattened device tree" (Devicetree Specification, 5.2), of a Raspberry Pi of this kind.
+        tree = firmware.read(name)
+        assert tree[:4] == b"\xd0\x0d\xfe\xed"
+        assert f"Raspberry Pi {board[2]}".encode() in tree or b"Compute Module 4" in tree
+    # The 64-bit program that the firmware starts, and the program that U-Boot starts after it.
+    assert b"U-Boot 20" in firmware.read(settings["kernel"])
+    efi = firmware.read("EFI/BOOT/BOOTAA64.EFI")
+    (header,) = struct.unpack_from("<I", efi, 0x3C)
+    assert efi[header : header + 6] == b"PE\0\0\x64\xaa"
+    assert {"EFI/debian/grub.cfg", "EFI/debian/grubenv"} <= set(firmware.files)
+    overlays = [value for name, value in settings.items() if name == "dtoverlay"]
+    assert all(f"overlays/{name}.dtbo" in firmware.files for name in overlays)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, image: Path, request: pytest.FixtureRequest) -> Iterator[DiskMachine]:
+    board: Board = request.param
+    made = DiskMachine(tmp_path, image, board=board)
+    yield made
+    made.power_cut()
+
+
+def is_well(machine: DiskMachine) -> None:
+    assert machine.sh("systemctl is-system-running --wait", PATIENCE).strip() == "running"
+    assert machine.sh("systemctl --failed --plain --no-legend").strip() == ""
+    assert "ordering cycle" not in machine.sh("journalctl -b --no-pager")
+    assert machine.sh("cat /proc/sys/kernel/tainted").strip() == "0"
+    assert machine.run("cat /run/appliance-image/no-data")[0] == 1
+    assert machine.sh("findmnt -n -o FSTYPE /").strip() == "squashfs"
+    assert machine.sh("findmnt -n -o FSTYPE /data").strip() == "ext4"
+
+
+@pytest.mark.parametrize("machine", [ARM_U_BOOT], indirect=True, ids=["u-boot"])
+def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None:
+    machine.power_on(CARDS).booted(PATIENCE)
+    is_well(machine)
+    # The device tree is the one that the firmware handed on, through U-Boot and GRUB.
+    assert machine.sh("tr -d '\\0' </proc/device-tree/model; uname -m").strip().endswith("aarch64")
+    # A person at the serial line is asked what a box must know.
+    machine.console.wait_for("This box is new. Press Enter to set it up", PATIENCE)
+
+    text = base64.b64encode(OFFICE.encode()).decode()
+    machine.sh(f"echo {text} | base64 -d >/data/appliance/appliance.yaml; appliance apply --confirm auto", PATIENCE)
+    the_tunnel_is_up_by(machine, "kernel")
+    assert "wireguard" in machine.sh("lsmod")
+
+    # GRUB, started by U-Boot, has counted this try where it counts them: on the disk.
+    assert "A_TRY=1" in machine.sh("grub-editenv /efi/EFI/debian/grubenv list")
+    # What was confirmed is there after a power cut.
+    identity = machine.sh("cat /data/machine-id; sync")
+    machine.power_cut()
+    machine.power_on(CARDS).booted(PATIENCE)
+    assert machine.sh("cat /data/machine-id") == identity
+    the_tunnel_is_up_by(machine, "kernel")
+    print(machine.sh("systemd-analyze --no-pager; systemd-analyze blame --no-pager | head -n 12; free -m; df -h /data"))
+
+
+@pytest.mark.parametrize("machine", [ARM_UEFI], indirect=True, ids=["uefi"])
+def test_a_machine_with_uefi_boots_the_same_file(machine: DiskMachine) -> None:
+    machine.power_on(CARDS).booted(PATIENCE)
+    is_well(machine)
+    assert machine.run("test -d /sys/firmware/efi")[0] == 0
+    print(machine.sh("systemd-analyze --no-pager; free -m"))
