@@ -63,8 +63,9 @@ def monotonic(machine: DiskMachine, unit: str, when: str) -> int:
 
 
 def the_tunnel_is_up_by(machine: DiskMachine, engine: str) -> None:
-    asked = "appliance status --json 2>/dev/null"
-    said = machine.sh(f'until {asked} | grep -q \'"engine": *"{engine}"\'; do sleep 1; done; {asked} || true', PATIENCE)
+    # One answer, looked at and handed over: the next one may come from the middle of a start.
+    asked = f'said=$(appliance status --json 2>/dev/null); echo "$said" | grep -q \'"engine": *"{engine}"\''
+    said = machine.sh(f'until {asked}; do sleep 1; done; echo "$said"', PATIENCE)
     assert json.loads(said)["tunnels"][0]["engine"] == engine
 
 
