@@ -10,6 +10,7 @@ import contextlib
 import re
 from pathlib import Path
 
+from appliance import __version__
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import sync_folder, write_whole
 from appliance.core.generations import (
@@ -17,6 +18,7 @@ from appliance.core.generations import (
     Damaged,
     Ending,
     Generation,
+    Newer,
     packed,
     packed_history,
     unpacked,
@@ -27,11 +29,14 @@ _NAME = re.compile(r"\d{6,9}\Z")
 
 
 class GenerationStore:
-    """`damaged` holds a sentence for each file that is not what was written."""
+    """`damaged` holds a sentence for each file that is not what was written, `newer` one for each that a later version
+    than `system` wrote; that one may boot again, and keeps it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, system: str = __version__) -> None:
         self.folder = folder
+        self.system = system
         self.damaged: dict[str, str] = {}
+        self.newer: dict[str, str] = {}
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -44,14 +49,14 @@ class GenerationStore:
         return sorted((int(name) for name in names if _NAME.match(name)), reverse=True)
 
     def confirmed(self) -> Generation | None:
-        """What a boot loads: the last generation that is whole; None where there is none."""
+        """What a boot loads: the last generation that is whole, and no newer system's; None where there is none."""
         for number in self.numbers():
             if found := self.generation(number):
                 return found
         return None
 
     def generation(self, number: int) -> Generation | None:
-        """A confirmed generation; None where it is not here, or damaged."""
+        """A confirmed generation; None where it is not here, damaged, or a newer system's."""
         found = self._read(self._path(number), f"generation {number}")
         return found if found and found.number == number else None
 
@@ -75,8 +80,11 @@ class GenerationStore:
 
     def _read(self, path: Path, what: str) -> Generation | None:
         try:
-            found = unpacked(path.read_bytes())
+            found = unpacked(path.read_bytes(), self.system)
         except FileNotFoundError:
+            return None
+        except Newer as error:
+            self.newer[path.name] = f"{what} is a newer system's ({error}, this is {self.system})"
             return None
         except (OSError, Damaged) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -113,10 +121,17 @@ class GenerationStore:
             with contextlib.suppress(OSError):
                 place.rename(trial)
             raise
-        for old in self.numbers()[KEPT:]:
-            with contextlib.suppress(OSError):
-                self._path(old).unlink()
+        numbers = self.numbers()
+        for old, after in zip(numbers[KEPT:], numbers[KEPT - 1 :], strict=False):
+            if not self._last_of_its_system(old, after):
+                with contextlib.suppress(OSError):
+                    self._path(old).unlink()
         self.forget_damaged()
+
+    def _last_of_its_system(self, number: int, after: int) -> bool:
+        """Whether another system took over after this generation: whoever rolls the system back needs it."""
+        one, next_one = self.generation(number), self.generation(after)
+        return one is not None and (next_one is None or one.system != next_one.system)
 
     def forget_damaged(self) -> None:
         """What could not be read goes; a boot would stumble over it again."""

@@ -23,6 +23,7 @@ VERBS = {
     "pair": "makes two boxes a pair: `pair invite` here, `pair join CODE` there",
     "peer": "colleagues and sites: add (a QR code, a wg-quick file), list, show, rotate, remove",
     "bundle": "signed configurations: keygen, create, sign, verify, show on any laptop; apply on the box",
+    "update": "installs a new system beside this one; it proves itself, or the box returns",
     "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",
     "support": "an archive for whoever is to help, free of this box's secrets",

@@ -44,6 +44,8 @@ def _print(status: dict[str, Any]) -> None:
         console.print(
             f"[bold]{status['site']}[/], box [bold]{status['box']}[/] ({status['role']}): {firewall}, {forwarding}"
         )
+    if status.get("update"):
+        console.print(f"system update: {status['update']}", soft_wrap=True)
     for line in _trial(status) + _bundles(status.get("bundles")) + _pair(status.get("pair")):
         console.print(line, soft_wrap=True)
     for warning in status["warnings"]:

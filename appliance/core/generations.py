@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from appliance.core.versions import order
+
 SCHEMA = 1
 KEPT = 20
 """Confirmed generations that are kept to go back to."""
@@ -25,6 +27,10 @@ REFUSED = "refused"
 
 class Damaged(Exception):
     """The bytes are not what was written; the text says in what way."""
+
+
+class Newer(Damaged):
+    """A newer system than the one that reads wrote the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,12 @@ def packed(generation: Generation) -> bytes:
     return _sealed(head, generation.content)
 
 
-def unpacked(raw: bytes) -> Generation:
-    """The generation in a file. Raises Damaged."""
+def unpacked(raw: bytes, system: str | None = None) -> Generation:
+    """The generation in a file. Raises Damaged; Newer when a version after `system` made it (None: whoever did)."""
     head, content = _opened(raw)
+    theirs = str(head.get("system", ""))
+    if head.get("schema") != SCHEMA or (system is not None and order(theirs) > order(system)):
+        raise Newer(f"version {theirs} made it")
     try:
         return Generation(
             number=int(head["number"]),
@@ -82,7 +91,7 @@ def unpacked(raw: bytes) -> Generation:
             boot=str(head["boot"]),
             within=float(head["within"]),
             trial=str(head["trial"]),
-            system=str(head["system"]),
+            system=theirs,
         )
     except (KeyError, TypeError, ValueError):
         raise Damaged("its first line lacks something") from None

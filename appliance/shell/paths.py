@@ -88,6 +88,11 @@ class Paths(NamedTuple):
         return self.state / "age/receipts.pem"
 
     @property
+    def update(self) -> Path:
+        """What is known of the last system update (core/updates.py)."""
+        return self.state / "update.json"
+
+    @property
     def control(self) -> Path:
         return self.root / "run/appliance/control.sock"
 

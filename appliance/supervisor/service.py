@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -24,6 +25,8 @@ from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.plan import Plan, plan, shown
 from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, ObservedDevice, Role
+from appliance.core.updates import sentence
+from appliance.shell import updating
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.supervisor.bundles import ORIGIN, BundleRefused, Bundles
@@ -34,6 +37,7 @@ from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.fetching import Fetching
 from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 from appliance.supervisor.pair import PairDriver, role_at_start
+from appliance.supervisor.proving import after_restart, works
 from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
 from appliance.supervisor.time_floor import LoneClock, known_time
@@ -310,6 +314,8 @@ class Supervisor:
                     return self._history(request)
                 case "handover":
                     return self._handover()
+                case "update":
+                    return await self._update(request)
                 case "bundle":
                     return await self._bundle(request)
                 case "invitation":
@@ -340,6 +346,7 @@ class Supervisor:
             notes.append(self.clock.sentence)
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         found.update(self.trials.report())
+        found["update"] = sentence(updating.last(self.paths))
         found["bundles"] = {
             "age_recipient": self.recipient,
             "last": self.bundles.receipt or None,
@@ -379,6 +386,21 @@ class Supervisor:
             return await self.bundles.judge(_content(request), box)
         done = await self.bundles.apply(_content(request), box, unattended=bool(request.get("unattended")))
         return {**done, **self.trials.report()}
+
+    async def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What works before an update of the system, or what is missing after it (shell/updating.py)."""
+        if "facts" in request:
+            return {"missing": await after_restart(self.keeper, self.trials.readings, request)}
+        if self.trials.trial:
+            return {"error": "a configuration is on trial; end it first: appliance confirm, or appliance rollback"}
+        facts = works(
+            self.keeper, functools.partial(self.trials.readings, lately=True), _trial(request)["administrator"]
+        )
+        return {
+            "facts": [to_json(fact) for fact in facts],
+            "configured": self.keeper.desired is not None,
+            "muted": self.keeper.role.muted,
+        }
 
     async def _begin_bundle(self, content: bytes, origin: str) -> Plan | None:
         return await self.trials.begin(content, origin, BUNDLE_SECONDS, auto=True)

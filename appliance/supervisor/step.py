@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from appliance import __version__
 from appliance.adapters import pair_stream
 from appliance.adapters.errors import Refused
 from appliance.adapters.keys import Keys
@@ -151,7 +152,8 @@ class Step:
         self.keys.take_private(keys)
         self.keys.take_secrets({str(name): str(text) for name, text in answer["secrets"].items()})
         self.bundles.take(str(answer.get("trusted", "")))
-        return replace(generation, boot=boot_id())
+        # It is to run on this box's system, whichever made it.
+        return replace(generation, boot=boot_id(), system=__version__)
 
     # -- catching up --------------------------------------------------------------------------------------------------
 

@@ -28,12 +28,13 @@ from appliance.core.codec import from_json, to_json
 from appliance.core.generations import CONFIRMED, ROLLED_BACK, Ending, Generation
 from appliance.core.plan import Plan
 from appliance.core.problems import ConfigurationError
-from appliance.core.proof import Expected, Fact, Readings, expected, proven, worked
+from appliance.core.proof import Expected, Fact, Readings, expected, worked
 from appliance.core.state import Desired, Observed
 from appliance.shell import proof
 from appliance.shell.paths import Paths
 from appliance.supervisor.arming import Arming, arm
 from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
+from appliance.supervisor.proving import LOOK_SECONDS, look
 
 log = logging.getLogger("appliance.trials")
 
@@ -41,8 +42,6 @@ PROOF_SECONDS = 25.0
 """A peer that answers nothing else answers a packet within 10 s (KEEPALIVE_TIMEOUT), after a lost handshake in 15."""
 GLANCE_SECONDS = 0.5
 """How long an administrator's `apply` waits for the proof before it shows what there is of it."""
-ASK_AGAIN_SECONDS = 1.0
-LOOK_SECONDS = 0.1
 PARTNER_GRACE_SECONDS = 15.0
 """The partner's deadline is so much later: the box at which the trial began decides."""
 
@@ -127,9 +126,10 @@ class Trials:
         Raises ConfigurationError.
         """
         self.confirmed = self.store.confirmed()
-        if self.store.damaged:
+        amiss = [*self.store.damaged.values(), *self.store.newer.values()]
+        if amiss:
             used = f"generation {self.confirmed.number} is used" if self.confirmed else "there is none before it"
-            self.notes = tuple(f"{each}; {used}" for each in self.store.damaged.values() if each.startswith("gener"))
+            self.notes = tuple(f"{each}; {used}" for each in amiss if each.startswith("gener"))
         tried = self.store.trial()
         noted = self._noted(tried) if tried else None
         if tried and noted:
@@ -277,9 +277,10 @@ class Trials:
         desired = self.keeper.desired
         if desired is None:
             return ()
-        return worked(desired, self._readings(observed, administrator, True), administrator, self.keeper.role.muted)
+        return worked(desired, self.readings(observed, administrator, True), administrator, self.keeper.role.muted)
 
-    def _readings(self, observed: Observed, administrator: tuple[str, int] | None, lately: bool = False) -> Readings:
+    def readings(self, observed: Observed, administrator: tuple[str, int] | None, lately: bool = False) -> Readings:
+        """What the box sees now; `lately`: also what answered some time ago."""
         address = administrator[0] if administrator else ""
         present = self.partner is not None and self.partner.present
         return proof.read(self.keeper.machine, observed, address, present, lately)
@@ -350,24 +351,15 @@ class Trials:
         trial = self.trial
         if trial is None:
             return
-        machine = self.keeper.machine
-        start = time.monotonic()
-        began = self._readings(self.keeper.observe(), None)
-        ask_at = 0.0
-        while trial is self.trial and trial.unproven:
-            now = time.monotonic()
-            observed = self.keeper.observe()
-            if now >= ask_at:
-                proof.provoke(trial.wanted, trial.unproven, machine, observed)
-                ask_at = now + ASK_AGAIN_SECONDS
-                await asyncio.sleep(0.01)
-            readings = self._readings(observed, trial.administrator)
-            news = {fact for fact in trial.unproven if proven(fact, trial.wanted, began, readings)}
-            if news:
-                trial.shown |= news
-                self._note()
-            if trial.unproven:
-                await asyncio.sleep(LOOK_SECONDS if now < start + 2 else 5 * LOOK_SECONDS)
+
+        def missing() -> tuple[Fact, ...]:
+            return trial.unproven if trial is self.trial else ()
+
+        def seen(news: set[Fact]) -> None:
+            trial.shown |= news
+            self._note()
+
+        await look(self.keeper, self.readings, trial.wanted, trial.administrator, missing, seen)
 
     async def _decide(self) -> None:
         """Confirms on full proof; otherwise goes back. Raises ApplyFailed with what is not proven."""
@@ -430,6 +422,8 @@ class Trials:
                 raise ApplyFailed("there is no generation before this one; see `appliance history`")
             number = before[0]
         found = self.store.generation(number)
+        if found is None and f"{number:06}" in self.store.newer:
+            raise ApplyFailed(self.store.newer[f"{number:06}"])
         if found is None:
             raise ApplyFailed(f"generation {number} is not kept here; see `appliance history`")
         return await self.begin(found.content, f"{origin}, back to generation {number}", within, **how)

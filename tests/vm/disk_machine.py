@@ -154,18 +154,28 @@ class DiskMachine:
         while (left := end - time.monotonic()) > 0 and self.console.hear(left):
             pass
 
-    def booted(self, seconds: float) -> DiskMachine:
-        """Waits for the test's own shell."""
+    def boots(self, system: str, seconds: float, since: int = 0) -> int:
+        """Waits until GRUB starts system A or B, in what the console says from `since` on.
+
+        Returns from where on to look for its shell.
+        """
+        self.console.wait_for(rf"Booting `Appliance, system {system}'", seconds, since)
+        while self.shell.hear(0):
+            pass
+        return len(self.shell.said)
+
+    def booted(self, seconds: float, since: int = 0) -> DiskMachine:
+        """Waits for the test's own shell, in what its line says from `since` on."""
         end = time.monotonic() + seconds
         # Not a letter before: the firmware and GRUB listen on this line, too, and would take it for a choice.
-        while "shell-41" not in self.shell.said:
+        while "shell-41" not in self.shell.said[since:]:
             left = end - time.monotonic()
             assert self._emulator is not None and self._emulator.poll() is None, "the emulator has ended by itself"
             assert left > 0, f"no shell after {seconds} s; the console's end:\n{self.console.said[-4000:]}"
             self.console.hear(0.1)  # a line that nobody reads stops whoever writes there
             self.shell.hear(min(left, 1))
         self.shell.write("stty -echo -onlcr cols 400; PS1= PS2=; dmesg -n 1; echo ready-$((40 + 2))\n")
-        self.shell.wait_for("ready-42", seconds)
+        self.shell.wait_for("ready-42", seconds, since)
         return self
 
     def run(self, command: str, seconds: float = 120) -> tuple[int, str]:

@@ -1,0 +1,116 @@
+"""Updates the whole system: installs FILE, or what lies at an https address, beside the one that runs.
+It must be signed, for this kind of box, and not older than what runs. After the next restart it is on trial: when what
+worked before works again (gateways, peers that are called, the other box, the way by which you are connected now), it
+stays. Otherwise, also when its kernel does not come up, the box returns to the system before, and to the configuration
+that ran on it.
+
+  appliance update FILE|URL    installs; --restart restarts at once
+  appliance update status      both systems, and what became of the last update
+  appliance update rollback    the system before runs after the next restart, on trial as well
+
+In a pair, first the backup; when it is back, `appliance handover` on the master, then that one.
+Exit code 0: done; 1: not, and why; nothing of the running system was changed.
+
+example:
+  sudo appliance update --restart appliance-0.2.0-amd64.raucb"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from appliance.cli import session
+from appliance.cli.client import SilentSupervisor, ask
+from appliance.cli.failure import Failure
+from appliance.core.updates import Record
+from appliance.shell import updating
+from appliance.shell.paths import Paths
+
+PROOF_SECONDS = 180.0
+ASK_AGAIN_SECONDS = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="FILE|URL|status|rollback", help="a file of these names: ./status")
+    parser.add_argument("--restart", action="store_true", help="restart into it when it is installed")
+    parser.add_argument("--json", action="store_true", help="status for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    paths = Paths(options.root)
+    try:
+        match options.what:
+            case "status":
+                _status(options, updating.described(paths))
+            case "rollback":
+                _next(options, updating.roll_back(paths, _works(options)))
+            # What the image's health unit runs after each boot.
+            case "settle":
+                print(updating.settle(paths, lambda record: _missing(options, record)))
+            case what:
+                _install(options, paths, what)
+    except updating.Refused as error:
+        raise Failure(str(error)) from None
+    return 0
+
+
+def _install(options: argparse.Namespace, paths: Paths, what: str) -> None:
+    updating.booted(paths)
+    is_url = "://" in what
+    bundle = updating.fetched(paths, what) if is_url else Path(what)
+    try:
+        record = updating.install(paths, bundle, _works(options), lambda line: print(line, flush=True))
+    finally:
+        if is_url:
+            bundle.unlink(missing_ok=True)
+    _next(options, record)
+
+
+def _works(options: argparse.Namespace) -> dict[str, Any]:
+    """What must work again. Who is connected now must get in again."""
+    return ask(options, {"verb": "update", "administrator": session.administrator()})
+
+
+def _next(options: argparse.Namespace, record: Record) -> None:
+    print(f"version {record.version} (system {record.slot}) is in place; after a restart it runs on trial")
+    if options.restart:
+        print("restarting")
+        updating.restart()
+    else:
+        print("restart when it suits the office: sudo systemctl reboot")
+
+
+def _missing(options: argparse.Namespace, record: Record) -> tuple[str, ...]:
+    """Asks the supervisor of a system on trial, which may still be starting."""
+    end = time.monotonic() + PROOF_SECONDS
+    while True:
+        left = end - time.monotonic()
+        request = {
+            "verb": "update",
+            "facts": list(record.facts),
+            "configured": record.configured,
+            "muted": record.muted,
+            "seconds": max(1.0, left),
+        }
+        try:
+            return tuple(ask(options, request, max(10.0, left + 10.0))["missing"])
+        except SilentSupervisor as error:
+            if left <= 0:
+                return (str(error),)
+        time.sleep(ASK_AGAIN_SECONDS)
+
+
+def _status(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    if options.json:
+        json.dump(found, sys.stdout, indent=2)
+        print()
+        return
+    for each in found["systems"]:
+        words = ["runs"] * each["runs"] + ["boots next"] * each["next"] + ["not to be booted"] * (not each["good"])
+        print(f"system {each['system']}: {each['version'] or 'version unknown'}: {', '.join(words) or 'in reserve'}")
+    if found["last"]:
+        print(f"last update: {found['last']}")

@@ -1,0 +1,167 @@
+"""System updates: which bundle is refused and why, what a boot finds out about the last one, and in what words. Pure.
+
+An update is on trial from the moment at which its bytes are about to be written until the system in that slot was
+booted and has shown what worked before; or until the box has gone back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import Enum, auto
+from typing import Any
+
+from appliance.core.versions import order
+
+CONFIRMED = "confirmed"
+WENT_BACK = "went back"
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of the last update; on disk, read by this system and by the other one.
+
+    `pending` is the slot on trial (A or B), "" when it is over; `written`: that slot is whole and the next to boot.
+    `facts` (core/proof.py, as JSON) must work in it again; `configured`: there was a configuration; `muted`: the box
+    was the standby of a pair. `at`: seconds since 1970.
+    """
+
+    pending: str = ""
+    slot: str = ""
+    version: str = ""
+    before: str = ""
+    written: bool = False
+    facts: tuple[Any, ...] = ()
+    configured: bool = False
+    muted: bool = False
+    outcome: str = ""
+    why: str = ""
+    at: float = 0.0
+
+
+def packed(record: Record) -> bytes:
+    return json.dumps(asdict(record), indent=1).encode() + b"\n"
+
+
+def unpacked(raw: bytes) -> Record:
+    """What is not known, of another system's record, is left out. A record that cannot be read is none."""
+    try:
+        data = json.loads(raw)
+        known = {each.name: data[each.name] for each in fields(Record) if each.name in data}
+        return replace(Record(**known), facts=tuple(known.get("facts", ())))
+    except (ValueError, TypeError):
+        return Record()
+
+
+# -- before ----------------------------------------------------------------------------------------------------------
+
+
+def refusal(bundle: Mapping[str, Any], system: str, version: str) -> str:
+    """Why a bundle, believed already, is not for this system; "" when it is.
+
+    `bundle` is what `rauc info` says of it; `system` the "compatible" of this one, `version` its version.
+    """
+    theirs = str(bundle.get("compatible", ""))
+    offered = str(bundle.get("version") or "")
+    if theirs != system:
+        return f"the update is for {_kind(theirs)}, and this box is {_kind(system)}"
+    if not order(offered):
+        return f"the update's version {offered!r} is none (three numbers: 1.2.3)"
+    if order(offered) < order(version):
+        return (
+            f"the update is version {offered}, older than the {version} that runs; "
+            "the system before is back by `appliance update rollback`"
+        )
+    return ""
+
+
+def _kind(compatible: str) -> str:
+    return compatible.removeprefix("appliance-") or "nothing"
+
+
+def unbelieved(said: str) -> str:
+    """Why RAUC does not believe a bundle, from its own words."""
+    if "issuer certificate" in said or "self-signed certificate" in said:
+        return "the update is signed by somebody whom this system does not know"
+    if "signature verification failed" in said:
+        return "the update was changed or damaged: its signature does not fit"
+    if "Invalid bundle format" in said or "bundle identifier" in said:
+        return "this is no update, or only a part of one"
+    if "not allowed" in said and "format" in said:
+        return "the update is of a format that this system does not take (it must be verity)"
+    last = said.strip().splitlines()[-1:] or ["it says nothing"]
+    return f"the update cannot be read: {last[0]}"
+
+
+def not_installed(said: str) -> str:
+    """Why RAUC did not install a bundle that it believed, from its own words."""
+    if "pre-install" in said or "Input/output error" in said:
+        return "the update was changed or damaged: a part of it is not what was signed; nothing was written"
+    last = [line.strip() for line in said.splitlines() if line.strip()][-1:] or ["it says nothing"]
+    return f"the update was not installed: {last[0]}; the system that runs was not touched"
+
+
+# -- after a boot ----------------------------------------------------------------------------------------------------
+
+
+class Verdict(Enum):
+    """What a boot has to do about the last update."""
+
+    NOTHING = auto()
+    PROVE = auto()
+    BACK = auto()
+    """The system on trial was tried, and this is the other one again."""
+    INTERRUPTED = auto()
+    """It never was whole."""
+
+
+def verdict(record: Record, booted: str) -> Verdict:
+    """`booted` is the slot that runs now."""
+    if not record.pending:
+        return Verdict.NOTHING
+    if record.pending == booted:
+        return Verdict.PROVE
+    return Verdict.BACK if record.written else Verdict.INTERRUPTED
+
+
+def written(record: Record) -> Record:
+    """The record when the slot is whole and boots next."""
+    return replace(record, written=True)
+
+
+def noted(record: Record, why: str) -> Record:
+    """The record of a system that is about to give way, with its reason."""
+    return replace(record, why=why)
+
+
+def ended(record: Record, outcome: str, why: str, at: float) -> Record:
+    """The record when the trial is over. A reason that the system on trial left behind is the better one."""
+    return replace(record, pending="", facts=(), outcome=outcome, why=record.why or why, at=at)
+
+
+NEVER_CAME_UP = (
+    "it did not come up: its kernel stopped or hung, or the power was cut each time, or nothing in it answered"
+)
+
+
+def sentence(record: Record) -> str:
+    """The last update in words, "" when there was none."""
+    if record.pending:
+        if not record.written:
+            return f"version {record.version} is being installed into system {record.slot}"
+        return f"version {record.version} (system {record.slot}) runs on trial after the next restart"
+    match record.outcome:
+        case "confirmed":
+            return f"version {record.version} (system {record.slot}) was confirmed: what worked before works"
+        case "went back":
+            return f"version {record.version} was given up, and {record.before} runs again: {record.why}"
+        case "interrupted":
+            return f"version {record.version} was not installed: it was interrupted; nothing else has changed"
+        case _:
+            return ""
+
+
+def other(slot: str) -> str:
+    return "B" if slot == "A" else "A"

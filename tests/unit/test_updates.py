@@ -1,0 +1,184 @@
+"""Which update is refused, what a boot makes of the last one, and that an older system keeps to its own generations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from appliance.adapters import rauc
+from appliance.adapters.errors import Refused
+from appliance.adapters.generation_store import GenerationStore
+from appliance.core import updates
+from appliance.core.generations import KEPT, Generation
+from appliance.core.updates import Record, Verdict, packed, refusal, sentence, unpacked, verdict
+from appliance.core.versions import order
+from appliance.shell import updating
+from appliance.shell.paths import Paths
+
+SYSTEM = "appliance-amd64"
+TRIED = Record(pending="B", slot="B", version="0.2.0", before="0.1.0", written=True, configured=True)
+
+
+@pytest.mark.parametrize(
+    ("compatible", "version", "reason"),
+    [
+        (SYSTEM, "0.2.0", ""),
+        (SYSTEM, "0.1.10", ""),
+        (SYSTEM, "0.1.9", ""),
+        (SYSTEM, "0.1.8", "older than the 0.1.9 that runs"),
+        (SYSTEM, "", "is none"),
+        (SYSTEM, None, "is none"),
+        ("appliance-arm64", "0.2.0", "for arm64, and this box is amd64"),
+        ("", "0.2.0", "for nothing"),
+    ],
+)
+def test_what_is_refused(compatible: str, version: str | None, reason: str) -> None:
+    said = refusal({"compatible": compatible, "version": version}, SYSTEM, "0.1.9")
+    assert reason in said and bool(said) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("signature verification failed: Verify error: unable to get local issuer certificate\n", "does not know"),
+        ("signature verification failed: Verify error: self-signed certificate\n", "does not know"),
+        ("signature verification failed: ECDSA digest_verify_final:\n", "changed or damaged"),
+        ("Invalid bundle format: Signature size (3427016312258209065) exceeds bundle size\n", "only a part of one"),
+        ("something new\n", "cannot be read: something new"),
+        ("", "cannot be read: it says nothing"),
+    ],
+)
+def test_why_a_bundle_is_not_believed(said: str, reason: str) -> None:
+    assert reason in updates.unbelieved(said)
+
+
+def test_versions_have_their_order() -> None:
+    assert sorted(["0.10.0", "1.0.0", "0.9.3", "", "0.9.12"], key=order) == ["", "0.9.3", "0.9.12", "0.10.0", "1.0.0"]
+
+
+@pytest.mark.parametrize(
+    ("record", "booted", "expected"),
+    [
+        (Record(), "A", Verdict.NOTHING),
+        (TRIED, "B", Verdict.PROVE),
+        (TRIED, "A", Verdict.BACK),
+        (dataclasses.replace(TRIED, written=False), "A", Verdict.INTERRUPTED),
+        # The power went between RAUC's last word and ours.
+        (dataclasses.replace(TRIED, written=False), "B", Verdict.PROVE),
+    ],
+)
+def test_what_a_boot_makes_of_it(record: Record, booted: str, expected: Verdict) -> None:
+    assert verdict(record, booted) == expected
+
+
+def test_a_record_survives_another_version() -> None:
+    assert unpacked(packed(TRIED)) == TRIED
+    assert unpacked(json.dumps({"pending": "B", "of tomorrow": 1}).encode()) == Record(pending="B")
+    for broken in (b"", b"\xff", b"[]", b"7", packed(TRIED)[:40]):
+        assert unpacked(broken) == Record()
+    # The health unit finds it without Python.
+    assert b'"pending": "B"' in packed(TRIED)
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """A box that has booted system B; what RAUC was told is in its file `told`."""
+    paths = Paths(tmp_path)
+    paths.state.mkdir(parents=True)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cmdline").write_text("root=PARTLABEL=root-b rauc.slot=B quiet\n")
+
+    def mark(state: str, slot: str) -> None:
+        with (tmp_path / "told").open("a") as file:
+            file.write(f"{slot} {state}\n")
+
+    monkeypatch.setattr(rauc, "mark", mark)
+    return paths
+
+
+def told(box: Paths) -> list[str]:
+    path = box.root / "told"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_system_that_does_what_the_one_before_did_stays(box: Paths) -> None:
+    box.update.write_bytes(packed(TRIED))
+    assert "0.2.0 (system B) was confirmed" in updating.settle(box, lambda _: ())
+    assert told(box) == ["booted good"]
+    assert updating.last(box).pending == ""
+
+
+def test_what_is_missing_is_said_by_the_system_before(box: Paths) -> None:
+    box.update.write_bytes(packed(TRIED))
+    with pytest.raises(Refused, match="the gateway of wan answers"):
+        updating.settle(box, lambda _: ("not seen: the gateway of wan answers",))
+    assert told(box) == []
+    (box.root / "proc/cmdline").write_text("rauc.slot=A")
+    said = updating.settle(box, lambda _: ("nobody asks",))
+    assert said == "version 0.2.0 was given up, and 0.1.0 runs again: not seen: the gateway of wan answers"
+    assert told(box) == ["other bad", "booted good"]
+
+
+def test_a_kernel_that_never_came_up_is_said(box: Paths) -> None:
+    (box.root / "proc/cmdline").write_text("rauc.slot=A")
+    box.update.write_bytes(packed(TRIED))
+    assert "it did not come up" in updating.settle(box, lambda _: ())
+    assert "it did not come up" in sentence(updating.last(box))
+
+
+def test_nothing_is_installed_where_there_is_one_system(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cmdline").write_text("quiet")
+    with pytest.raises(Refused, match="no other one to update"):
+        updating.booted(Paths(tmp_path))
+
+
+# -- generations of two systems
+
+
+def confirmed(store: GenerationStore, number: int) -> None:
+    store.begin(Generation(number, b"version: 1\n", system=store.system))
+    store.confirm(number)
+
+
+def test_a_system_that_is_back_has_its_own_configuration(tmp_path: Path) -> None:
+    older, newer = GenerationStore(tmp_path, "0.9.0"), GenerationStore(tmp_path, "0.10.0")
+    confirmed(older, 1)
+    found = newer.confirmed()
+    assert found and found.number == 1
+    confirmed(newer, 2)
+    found = older.confirmed()
+    assert found and found.number == 1
+    assert older.newer and not older.damaged
+    # What it does not read it keeps, and a number is never used twice.
+    confirmed(older, 3)
+    assert newer.numbers() == [3, 2, 1]
+    found = newer.confirmed()
+    assert found and found.number == 3
+
+
+def test_many_changes_leave_the_older_system_its_last_one(tmp_path: Path) -> None:
+    older, newer = GenerationStore(tmp_path, "0.1.0"), GenerationStore(tmp_path, "0.2.0")
+    confirmed(older, 1)
+    confirmed(older, 2)
+    for number in range(3, KEPT + 10):
+        confirmed(newer, number)
+    assert newer.numbers() == [*range(KEPT + 9, 9, -1), 2]
+    found = older.confirmed()
+    assert found and found.number == 2
+
+
+def test_another_schema_of_the_file_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = GenerationStore(tmp_path, "0.1.0")
+    confirmed(store, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("appliance.core.generations.SCHEMA", 2)
+        store.begin(Generation(2, b"", system="0.1.0"))
+        store.confirm(2)
+    found = store.confirmed()
+    assert found and found.number == 1 and store.newer
+    store.forget_damaged()
+    assert store.numbers() == [2, 1]
