@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -42,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     paths = Paths(options.root)
+    if os.geteuid():
+        raise Failure("only root may do this; put sudo before it")
     try:
         match options.what:
             case "status":
@@ -59,11 +62,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace, paths: Paths, what: str) -> None:
+    works = _works(options)
     updating.booted(paths)
     is_url = "://" in what
     bundle = updating.fetched(paths, what) if is_url else Path(what)
     try:
-        record = updating.install(paths, bundle, _works(options), lambda line: print(line, flush=True))
+        record = updating.install(paths, bundle, works, lambda line: print(line, flush=True))
     finally:
         if is_url:
             bundle.unlink(missing_ok=True)

@@ -97,10 +97,12 @@ def unbelieved(said: str) -> str:
 
 def not_installed(said: str) -> str:
     """Why RAUC did not install a bundle that it believed, from its own words."""
-    if "pre-install" in said or "Input/output error" in said:
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it says nothing"]
+    error = next((line.partition("LastError: ")[2] for line in lines if "LastError: " in line), lines[-1])
+    # The handler reads all of it (update-read-whole in image/files), and has no other reason to fail.
+    if "pre-install handler" in error.lower():
         return "the update was changed or damaged: a part of it is not what was signed; nothing was written"
-    last = [line.strip() for line in said.splitlines() if line.strip()][-1:] or ["it says nothing"]
-    return f"the update was not installed: {last[0]}; the system that runs was not touched"
+    return f"the update was not installed: {error}; the system that runs was not touched"
 
 
 # -- after a boot ----------------------------------------------------------------------------------------------------

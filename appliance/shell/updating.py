@@ -14,13 +14,11 @@ from typing import Any
 from appliance import __version__
 from appliance.adapters import rauc
 from appliance.adapters.download import download
-from appliance.adapters.errors import Refused
+from appliance.adapters.errors import Refused as Refused
 from appliance.adapters.files import write_whole
 from appliance.core import updates
 from appliance.core.updates import CONFIRMED, INTERRUPTED, WENT_BACK, Record, Verdict
 from appliance.shell.paths import Paths
-
-__all__ = ["Refused"]
 
 MOST_BYTES = 400 << 20
 """A slot has 384 MB; the rest is dm-verity's tree and the signature."""
@@ -41,7 +39,8 @@ def last(paths: Paths) -> Record:
 
 def booted(paths: Paths) -> str:
     """The slot that runs, A or B. Raises Refused on a machine that has no two."""
-    found = re.search(r"\brauc\.slot=([AB])\b", (paths.root / "proc/cmdline").read_text())
+    line = paths.root / "proc/cmdline"
+    found = re.search(r"\brauc\.slot=([AB])\b", line.read_text() if line.exists() else "")
     if not found:
         raise Refused("this system was not started from the image's disk, so there is no other one to update")
     return found[1]

@@ -393,6 +393,10 @@ class Supervisor:
             return {"missing": await after_restart(self.keeper, self.trials.readings, request)}
         if self.trials.trial:
             return {"error": "a configuration is on trial; end it first: appliance confirm, or appliance rollback"}
+        if self.pair and not self.keeper.role.muted:
+            partner = self.pair.report()["partner"]
+            if partner and partner["alive"] and partner["ready"]:
+                return {"error": f"this box is master, and {partner['box']} stands by: first `appliance handover`"}
         facts = works(
             self.keeper, functools.partial(self.trials.readings, lately=True), _trial(request)["administrator"]
         )

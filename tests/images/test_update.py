@@ -23,7 +23,7 @@ from tests.vm.disk_machine import DiskMachine
 
 BUILT = updates.BUILD / "image"
 PATIENCE = 600
-CUTS = int(os.environ.get("LAB_UPDATE_CUTS", "4"))
+CUTS = int(os.environ.get("LAB_UPDATE_CUTS", "2"))
 """Half of them while an update is installed, half in its first boot."""
 OFFICE = """\
 version: 1
@@ -133,10 +133,12 @@ def test_updates(machine: Box) -> None:
     instants = random.Random(int(os.environ.get("LAB_SEED", "7")))
     for _ in range((CUTS + 1) // 2):
         machine.shell.write("appliance update /run/stick/good.raucb >/dev/null 2>&1 &\n")
-        machine.listen(instants.uniform(1, 25))
+        machine.listen(instants.uniform(1, 20))
         machine.power_cut()
         machine.start()
         assert machine.generation() == 1
+        if machine.runs() == ("B", LATER):
+            break  # it was quicker
     if machine.runs() != ("B", LATER):
         assert machine.update("good")[0] == 0
         machine.sh("sync")
@@ -162,6 +164,6 @@ def test_updates(machine: Box) -> None:
     machine.sh("appliance update rollback")
     machine.restarts("A")
     assert machine.runs() == ("A", own) and machine.generation() == 1
-    said = machine.run("appliance status")[1]
+    said = " ".join(machine.run("appliance status")[1].split())
     assert f"generation 2 is a newer system's (version {LATER} made it, this is {own})" in said
     assert "192.168.10.1/24" in machine.sh("ip -brief address show enp0s17")

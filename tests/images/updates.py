@@ -15,7 +15,6 @@ from pathlib import Path
 BUILD = Path(__file__).parents[2] / "build"
 KEY, CA = BUILD / "update-key/key.pem", BUILD / "update-key/ca.pem"
 LATER, BROKEN = "0.2.0", "0.3.0"
-INITRD_BLOCK = 256 << 10
 
 
 def run(*command: str | Path) -> None:
@@ -63,12 +62,12 @@ def make(work: Path) -> Path:
     good = squashed(tree, work / "good.squashfs")
     bundle(folder, "good", good, LATER)
 
-    # An initramfs is compressed already, so the file system holds its bytes as they are.
-    torn = bytearray(good.read_bytes())
-    begins = torn.index((tree / "boot/initrd.img").read_bytes()[:INITRD_BLOCK])
-    torn[begins : begins + INITRD_BLOCK] = bytes(INITRD_BLOCK)
-    (work / "panicking.squashfs").write_bytes(torn)
-    bundle(folder, "panicking", work / "panicking.squashfs", BROKEN)
+    # All that GRUB needs of a system: a kernel, and nothing in which it finds its root file system.
+    boot = work / "panicking/boot"
+    boot.mkdir(parents=True)
+    shutil.copy(tree / "boot/vmlinuz", boot)
+    (boot / "initrd.img").write_bytes(bytes(512))
+    bundle(folder, "panicking", squashed(boot.parent, work / "panicking.squashfs"), BROKEN)
 
     for path in (tree / "usr/bin").glob("python3*"):
         path.unlink()

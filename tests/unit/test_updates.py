@@ -55,6 +55,19 @@ def test_why_a_bundle_is_not_believed(said: str, reason: str) -> None:
     assert reason in updates.unbelieved(said)
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (" 40% x\nLastError: Installation error: Pre-install handler error: x\nfailed\n", "nothing was written"),
+        (" 40% x\nLastError: No space left on device\nInstalling `x` failed\n", "installed: No space left on device;"),
+        ("Installing `x` failed\n", "installed: Installing `x` failed;"),
+        ("", "it says nothing"),
+    ],
+)
+def test_why_a_bundle_is_not_installed(said: str, reason: str) -> None:
+    assert reason in updates.not_installed(said)
+
+
 def test_versions_have_their_order() -> None:
     assert sorted(["0.10.0", "1.0.0", "0.9.3", "", "0.9.12"], key=order) == ["", "0.9.3", "0.9.12", "0.10.0", "1.0.0"]
 
