@@ -96,6 +96,7 @@ def _missing(options: argparse.Namespace, record: Record) -> tuple[str, ...]:
         request = {
             "verb": "update",
             "facts": list(record.facts),
+            "differs": list(record.differs),
             "configured": record.configured,
             "muted": record.muted,
             "seconds": max(1.0, left),

@@ -24,8 +24,8 @@ class Record:
     """What is known of the last update; on disk, read by this system and by the other one.
 
     `pending` is the slot on trial (A or B), "" when it is over; `written`: that slot is whole and the next to boot.
-    `facts` (core/proof.py, as JSON) must work in it again; `configured`: there was a configuration; `muted`: the box
-    was the standby of a pair. `at`: seconds since 1970.
+    `facts` (core/proof.py, as JSON) must work in it again, `differs` was amiss before; `configured`: there was a
+    configuration; `muted`: the box was the standby of a pair. `at`: seconds since 1970.
     """
 
     pending: str = ""
@@ -34,6 +34,7 @@ class Record:
     before: str = ""
     written: bool = False
     facts: tuple[Any, ...] = ()
+    differs: tuple[str, ...] = ()
     configured: bool = False
     muted: bool = False
     outcome: str = ""
@@ -50,7 +51,8 @@ def unpacked(raw: bytes) -> Record:
     try:
         data = json.loads(raw)
         known = {each.name: data[each.name] for each in fields(Record) if each.name in data}
-        return replace(Record(**known), facts=tuple(known.get("facts", ())))
+        facts, differs = (tuple(known.get(name, ())) for name in ("facts", "differs"))
+        return replace(Record(**known), facts=facts, differs=differs)
     except (ValueError, TypeError):
         return Record()
 
@@ -140,7 +142,7 @@ def noted(record: Record, why: str) -> Record:
 
 def ended(record: Record, outcome: str, why: str, at: float) -> Record:
     """The record when the trial is over. A reason that the system on trial left behind is the better one."""
-    return replace(record, pending="", facts=(), outcome=outcome, why=record.why or why, at=at)
+    return replace(record, pending="", facts=(), differs=(), outcome=outcome, why=record.why or why, at=at)
 
 
 NEVER_CAME_UP = (

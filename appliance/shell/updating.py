@@ -26,7 +26,7 @@ ROOM_BYTES = 16 << 20
 """What a download leaves free of /data."""
 
 type Works = Mapping[str, Any]
-"""The supervisor's answer: facts, configured, muted."""
+"""The supervisor's answer: facts, differs, configured, muted."""
 
 
 def last(paths: Paths) -> Record:
@@ -177,6 +177,7 @@ def _on_trial(slot: str, version: str, works: Works) -> Record:
         version=version,
         before=__version__,
         facts=tuple(works["facts"]),
+        differs=tuple(works["differs"]),
         configured=bool(works["configured"]),
         muted=bool(works["muted"]),
         at=time.time(),

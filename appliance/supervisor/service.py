@@ -37,7 +37,7 @@ from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.fetching import Fetching
 from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 from appliance.supervisor.pair import PairDriver, role_at_start
-from appliance.supervisor.proving import after_restart, works
+from appliance.supervisor.proving import after_restart, differs, works
 from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
 from appliance.supervisor.time_floor import LoneClock, known_time
@@ -402,6 +402,7 @@ class Supervisor:
         )
         return {
             "facts": [to_json(fact) for fact in facts],
+            "differs": differs(self.keeper),
             "configured": self.keeper.desired is not None,
             "muted": self.keeper.role.muted,
         }
