@@ -15,6 +15,7 @@ RUNTIME_GLOBS = (
     ("run/appliance", "*.conf"),
     ("run/appliance-ssh", "authorized_keys"),
     ("run/appliance-pppoe", "*.options"),
+    ("run/appliance-monitoring", "listen"),
 )
 
 

@@ -13,6 +13,7 @@ VRRP_UNIT = "appliance-vrrp.service"
 CONNTRACKD_UNIT = "appliance-conntrackd.service"
 TRIAL_UNIT = "appliance-trial"
 SSH_UNIT = "appliance-ssh.service"
+MONITORING_UNIT = "appliance-monitoring.service"
 FETCH_UNIT = "appliance-bundle-fetch.service"
 
 
@@ -52,6 +53,11 @@ def restart_engine(device: str) -> None:
 
 def start(unit: str) -> None:
     _run("systemctl", "start", unit)
+
+
+def restart(unit: str) -> None:
+    """Starts it where it does not run."""
+    _run("systemctl", "restart", unit)
 
 
 def start_later(unit: str) -> None:

@@ -26,6 +26,7 @@ VERBS = {
     "update": "installs a new system beside this one; it proves itself, or the box returns",
     "handover": "gives the role of master to the other box of the pair",
     "status": "uplinks, tunnels and peers, as the system says at this moment",
+    "metrics": "the same for Prometheus; `monitoring:` in appliance.yaml says who may read it",
     "support": "an archive for whoever is to help, free of this box's secrets",
     "doctor": "what is wrong and why, with what shows it and what to do",
     "schema": "prints the JSON Schema of appliance.yaml, for editors",

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from appliance.core.check import check
 from appliance.core.document import Document
 from appliance.core.firewall import render_both, uplink_marks
+from appliance.core.firewall.readers import listen_file
 from appliance.core.firewall.zones import Site
 from appliance.core.grants import doors, granted
 from appliance.core.in_force import DAY_SECONDS
@@ -28,6 +29,7 @@ from appliance.core.state import (
     DEFAULTS,
     LOGIN_KEYS_FILE,
     MAIN_TABLE,
+    MONITORING_FILE,
     RESOLVED_FILE,
     TUNNEL_MARK,
     TUNNEL_MARK_MASK,
@@ -102,6 +104,8 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
     dialled = sessions(config, name)
     if config.administrators:
         files[LOGIN_KEYS_FILE] = login_keys_file(config)
+    if config.monitoring:
+        files[MONITORING_FILE] = listen_file(site)
     return Desired(
         site=config.site,
         box=name,

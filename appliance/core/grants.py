@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from appliance.core.firewall.readers import Reader, readers
 from appliance.core.firewall.zones import HERE, Site, Zone
 from appliance.core.model import BOX, AllowRule, PortForward
 from appliance.core.services import SERVICES
-from appliance.core.state import DEFAULTS, Door, Grant
+from appliance.core.state import DEFAULTS, METRICS_PORT, Door, Grant
 from appliance.core.values import Network, Ports
 
 
@@ -24,6 +25,7 @@ def granted(site: Site) -> tuple[Grant, ...]:
         source, target = site.zone(rule.from_), site.zone(rule.to)
         if source and target:
             found.add(_allow(texts, rule, source, target))
+    found |= {_metrics(each) for each in readers(site)}
     return tuple(sorted(found, key=lambda grant: (grant.sources, grant.destinations, grant.ports, grant.forwarded_to)))
 
 
@@ -42,6 +44,12 @@ def doors(site: Site) -> tuple[Door, ...]:
             grant = _allow(texts, rule, source, HERE)
             found.append(Door((source.device,), grant.sources, grant.ports))
     return tuple(found)
+
+
+def _metrics(reader: Reader) -> Grant:
+    """Whoever reads metrics holds a connection from one time to the next. conntrack(8) knows no ranges of addresses."""
+    ranges = any("-" in network for network in reader.networks)
+    return Grant(() if ranges else reader.networks, (), (f"tcp/{METRICS_PORT}",))
 
 
 def _allow(texts: _Texts, rule: AllowRule, source: Zone, target: Zone) -> Grant:

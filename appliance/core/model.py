@@ -11,7 +11,7 @@ import re
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from appliance.core.prefixes import Prefix, prefix, prefix_text
 from appliance.core.services import SERVICES
@@ -27,6 +27,7 @@ from appliance.core.values import (
     LoginKey,
     Mtu,
     Name,
+    Network,
     OnePort,
     PeerEndpoint,
     Period,
@@ -41,6 +42,7 @@ from appliance.core.values import (
     bad,
     choice,
     integer,
+    network_or,
     one_or_more,
     or_word,
     shown,
@@ -82,6 +84,8 @@ def _zone(value: Any) -> str:
 
 
 Zone = Annotated[str, BeforeValidator(_zone)]
+_READER = {"type": "string", "description": "an interface, a tunnel, a peer, a host or a network inside"}
+Reader = Annotated[Network | str, BeforeValidator(network_or(_zone)), WithJsonSchema(_READER)]
 Service = Annotated[str, BeforeValidator(_service), Field(json_schema_extra={"enum": list(SERVICES)})]
 
 
@@ -203,6 +207,12 @@ class Tunnel(Model):
     )
 
 
+class Monitoring(Model):
+    readers: Annotated[list[Reader], BeforeValidator(one_or_more)] = Field(
+        description="Who may read: interfaces, tunnels, peers as TUNNEL.PEER, hosts and networks inside."
+    )
+
+
 class AllowRule(Model):
     """Lets new connections pass from one zone to another; answers follow by themselves."""
 
@@ -273,6 +283,9 @@ class Config(Model):
     keys: KeyAges | None = Field(default=None, description="How old keys may become; absent: as old as they like.")
     administrators: dict[Name, LoginKeys] = Field(
         default={}, description="Who may log in by ssh, as user admin, by name: each with one public key or several."
+    )
+    monitoring: Monitoring | None = Field(
+        default=None, description="Who may read this box's metrics, as Prometheus does; absent: nobody."
     )
     bundles: Bundles | None = Field(default=None, description="Where signed bundles are fetched from, by themselves.")
 

@@ -20,6 +20,7 @@ from appliance.core.state import (
     LEASE_DEVICE,
     LOGIN_KEYS_FILE,
     MAIN_TABLE,
+    MONITORING_FILE,
     NETWORK_FOLDER,
     ON_LINK,
     RESOLVED_FILE,
@@ -51,6 +52,7 @@ from appliance.core.steps import (
     ReloadResolved,
     SetDevice,
     SetLink,
+    SetMonitoring,
     SetSsh,
     SetSysctl,
     StartSession,
@@ -216,6 +218,9 @@ class _Planner:
             self.add(ReloadPair())
         if LOGIN_KEYS_FILE in changed:
             self._logins(wanted.get(LOGIN_KEYS_FILE), present.get(LOGIN_KEYS_FILE))
+        if MONITORING_FILE in changed:
+            self._write([MONITORING_FILE], SetMonitoring(MONITORING_FILE in present))
+            self.add(SetMonitoring(MONITORING_FILE in wanted))
 
     def _logins(self, wanted: str | None, present: str | None) -> None:
         """A key that leaves takes its sessions along; sshd does not say whose they are, so all end."""

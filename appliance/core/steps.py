@@ -137,6 +137,16 @@ class SetSsh:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMonitoring:
+    """Has the exporter of metrics read its addresses anew, or stops it."""
+
+    run: bool
+
+    def __str__(self) -> str:
+        return "monitoring: run" if self.run else "monitoring: stop"
+
+
+@dataclass(frozen=True, slots=True)
 class AddTunnel:
     """Makes a WireGuard interface, run by `engine`."""
 
@@ -322,6 +332,7 @@ type Step = (
     | StopSession
     | DeleteLink
     | SetSsh
+    | SetMonitoring
     | AddTunnel
     | DeleteTunnel
     | SetDevice

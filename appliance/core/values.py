@@ -169,6 +169,16 @@ def _network(value: Any) -> Network:
         raise bad(f"{text} has bits set beyond its prefix length; write {right}") from None
 
 
+def network_or(otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Accepts a network or an address, which no name looks like, and everything that `otherwise` accepts."""
+
+    def check(value: Any) -> Any:
+        looks = isinstance(value, str) and (value.count(".") > 1 or ":" in value or "/" in value)
+        return _network(value) if looks else otherwise(value)
+
+    return check
+
+
 def _public_key(value: Any) -> str:
     text = _text(value, "a WireGuard public key (44 characters that end in =)")
     try:

@@ -147,6 +147,8 @@ class Machine:
                     systemd.stop(systemd.SSH_UNIT)
                 if run:
                     systemd.start(systemd.SSH_UNIT)
+            case steps.SetMonitoring(run):
+                (systemd.restart if run else systemd.stop)(systemd.MONITORING_UNIT)
             case steps.AddTunnel(device, engine, alias):
                 self._add_tunnel(device, engine, alias)
             case steps.DeleteTunnel(device, engine):

@@ -24,6 +24,9 @@ log = logging.getLogger("appliance.control")
 GROUP = "appliance"
 CARRIERS = "appliance-carriers"
 """Processes that fetch bundles from strangers; they may hand one over, and no more."""
+READERS = "appliance-readers"
+"""Processes that show to others how the box is; they may ask for that, and for no more."""
+FEW = ((CARRIERS, frozenset({"bundle"})), (READERS, frozenset({"status"})))
 MAXIMUM_BYTES = 8 << 20
 SECONDS = 30.0
 
@@ -78,9 +81,10 @@ def _verbs(connection: socket.socket) -> frozenset[str] | None:
     _, user, group = struct.unpack("3i", credentials)
     if user == 0:
         return None
-    with contextlib.suppress(KeyError):
-        if group == grp.getgrnam(CARRIERS).gr_gid:
-            return frozenset({"bundle"})
+    for name, verbs in FEW:
+        with contextlib.suppress(KeyError):
+            if group == grp.getgrnam(name).gr_gid:
+                return verbs
     with contextlib.suppress(KeyError):
         wanted = grp.getgrnam(GROUP)
         if group == wanted.gr_gid or pwd.getpwuid(user).pw_name in wanted.gr_mem:

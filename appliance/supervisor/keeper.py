@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from appliance.adapters.errors import Refused
 from appliance.core.plan import Plan, Planned, plan
@@ -38,6 +39,17 @@ class Look:
     changes: int
 
 
+class Applied(NamedTuple):
+    """How often a configuration was brought to run since the start, and in how many seconds: in all, and the last."""
+
+    times: int = 0
+    seconds: float = 0.0
+    last_seconds: float = 0.0
+
+    def again(self, took: float) -> Applied:
+        return Applied(self.times + 1, self.seconds + took, took)
+
+
 @dataclass(slots=True)
 class Keeper:
     """`resolved` gives what the endpoint names say, `outside` whether one is to be asked for outside of a full tunnel,
@@ -58,6 +70,7 @@ class Keeper:
     waited_for: ReloadNetworkd | None = None
     seen: dict[str, str] = field(default_factory=dict)
     role: Role = ALONE
+    applied: Applied = field(default_factory=lambda: Applied())
     seen_by: Callable[[Observed], None] = lambda observed: None
     """Called with what every repair begins with; it may change the role."""
 
@@ -168,6 +181,7 @@ class Keeper:
         Raises ApplyFailed with the reason, after everything was taken back and read back.
         """
         async with self.lock:
+            start = time.monotonic()
             observed = self.still(look).observed
             self._possible(desired, observed)
             todo = plan(desired, observed, self.desired, role=role or self.role)
@@ -190,6 +204,7 @@ class Keeper:
                 raise ApplyFailed(f"{message}; {await self._undo(desired, done)}") from None
             self.desired = desired
             self.failures = ()
+            self.applied = self.applied.again(time.monotonic() - start)
             return todo
 
     def _possible(self, desired: Desired, observed: Observed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from appliance import __version__
 from appliance.core.in_force import DAY_SECONDS, expired, notices
 from appliance.core.plan import Plan, running_engine
 from appliance.core.pppoe_words import trouble
@@ -32,6 +33,7 @@ def report(
     """The answer to `status`. `todo` is what differs from the wish at this moment."""
     base: dict[str, Any] = {
         "schema": SCHEMA,
+        "version": __version__,
         "site": desired.site if desired else None,
         "box": desired.box if desired else None,
         "configuration": desired.digest if desired else None,

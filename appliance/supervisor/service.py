@@ -40,7 +40,7 @@ from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.proving import after_restart, differs, works
 from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
-from appliance.supervisor.time_floor import LoneClock, known_time
+from appliance.supervisor.time_floor import LoneClock, known_time, stored_floor
 from appliance.supervisor.trials import Trials
 from appliance.supervisor.whereabouts import Whereabouts
 
@@ -347,6 +347,8 @@ class Supervisor:
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         found.update(self.trials.report())
         found["update"] = sentence(updating.last(self.paths))
+        found["applied"] = self.keeper.applied._asdict()
+        found["time_floor"] = stored_floor(self.paths) or None
         found["bundles"] = {
             "age_recipient": self.recipient,
             "last": self.bundles.receipt or None,
@@ -426,7 +428,9 @@ class Supervisor:
             raise
         self.refused = ()
         await self._follow(desired)
-        log.info("applied %s", desired.digest[:12], extra={"STEPS": len(done.planned), "DIGEST": desired.digest})
+        took = round(self.keeper.applied.last_seconds * 1000)
+        fields = {"STEPS": len(done.planned), "MILLISECONDS": took, "DIGEST": desired.digest}
+        log.info("applied %s in %d ms", desired.digest[:12], took, extra=fields)
         return done
 
     async def _give_back(self, desired: Desired | None) -> str:

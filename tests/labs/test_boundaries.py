@@ -21,6 +21,7 @@ UNITS = (
     "appliance-clock@1.service",
     "appliance-bundle-fetch.service",
     "appliance-bundle-stick@sda1.service",
+    "appliance-monitoring.service",
 )
 
 DNS_QUESTION = """

@@ -8,6 +8,7 @@ from appliance.core.plan import plan, tunnel_mtu
 from appliance.core.state import (
     ALIAS,
     LOGIN_KEYS_FILE,
+    MONITORING_FILE,
     DefaultRoute,
     Desired,
     DesiredLink,
@@ -37,6 +38,7 @@ from appliance.core.steps import (
     ReloadNetworkd,
     SetDevice,
     SetLink,
+    SetMonitoring,
     SetPeers,
     SetSsh,
     SetSysctl,
@@ -401,6 +403,20 @@ def test_the_far_end_of_a_full_tunnel_is_asked_for_outside_of_it() -> None:
 
 KEYS = "# ours\nssh-ed25519 AAAA anna\nssh-ed25519 BBBB ben\n"
 WITHOUT_BEN = "# ours\nssh-ed25519 AAAA anna\n"
+
+
+def test_metrics_are_shown_while_somebody_may_read_them() -> None:
+    def steps(wanted: str | None, present: str | None) -> list[object]:
+        def files(text: str | None) -> dict[str, str]:
+            return {**DESIRED.files, **({MONITORING_FILE: text} if text else {})}
+
+        before = replace(RUNNING, files=files(present))
+        return list(plan(replace(DESIRED, files=files(wanted)), before, DESIRED).steps)
+
+    assert steps("192.168.10.1", None) == [WriteFile(MONITORING_FILE, "192.168.10.1"), SetMonitoring(True)]
+    assert steps("10.20.0.1", "192.168.10.1") == [WriteFile(MONITORING_FILE, "10.20.0.1"), SetMonitoring(True)]
+    assert steps(None, "10.20.0.1") == [WriteFile(MONITORING_FILE, None), SetMonitoring(False)]
+    assert steps("10.20.0.1", "10.20.0.1") == []
 
 
 def test_ssh_runs_while_somebody_may_log_in_and_a_key_that_leaves_ends_its_sessions() -> None:

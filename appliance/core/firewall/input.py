@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from appliance.core.firewall.text import chain, comment, elements, quoted
+from appliance.core.firewall.readers import readers
+from appliance.core.firewall.text import chain, comment, elements, one_or_set, quoted
 from appliance.core.firewall.zones import Site, devices
 from appliance.core.pair.addresses import pair_addresses, pair_endpoints
 from appliance.core.pair.enrolment import ENROLMENT_NETWORK, ENROLMENT_PORT
 from appliance.core.pair.instances import instances
 from appliance.core.pair.names import PAIR_DEVICE, PAIR_PORT, PROTOCOL_PORT, STATE_PORT
+from appliance.core.state import METRICS_PORT
 
 STATES = (
     f"ct state established,related accept{comment('answers, and ICMP errors about known connections')}",
@@ -33,11 +35,25 @@ def input_chains(site: Site, to_box: Sequence[str]) -> list[str]:
         lans = quoted(devices(site.lans.values()))
         services = "meta l4proto . th dport { tcp . 22, tcp . 53, udp . 53 }"
         rules.append(f"iifname {lans} {services} accept{comment('ssh and DNS, for the networks inside')}")
+    rules += _metrics(site)
     if to_box:
         rules.append(f"iifname vmap {elements(to_box)}")
     rules.append(f"counter name dropped_input{comment('everything else; the policy drops it')}")
     hook = "type filter hook input priority filter; policy drop;"
     return [_icmp(), _icmpv6(site), chain("input", rules, hook)]
+
+
+def _metrics(site: Site) -> Iterator[str]:
+    """For those whom `monitoring:` names, and nobody else: metrics say who is connected, and when."""
+    for each in readers(site):
+        why = comment(f"metrics: {each.source}")
+        by_version = (
+            ("ip", [one for one in each.networks if ":" not in one]),
+            ("ip6", [one for one in each.networks if ":" in one]),
+        )
+        sources = [f"{header} saddr {one_or_set(found)} " for header, found in by_version if found]
+        for source in sources or [""]:
+            yield f'iifname "{each.device}" {source}tcp dport {METRICS_PORT} accept{why}'
 
 
 def _tunnel_ports(site: Site) -> list[str]:

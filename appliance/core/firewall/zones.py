@@ -108,8 +108,8 @@ class Site:
                 found += [(at, zone) for at in peer.allowed if at.length]
         return found
 
-    def zone_of(self, address: Address) -> Zone | None:
-        """Where a host inside stands, by the smallest network around it."""
+    def zone_of(self, address: Address | Network) -> Zone | None:
+        """Where a host or a network inside stands, by the smallest network around it."""
         host = prefix(address)
         around = [entry for entry in self.owners if entry[0].holds(host)]
         return max(around, key=lambda entry: entry[0].length)[1] if around else None

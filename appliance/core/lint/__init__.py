@@ -16,6 +16,7 @@ from appliance.core.lint import (
     forwards,
     interfaces,
     keys,
+    monitoring,
     overlaps,
     repeats,
     rules,
@@ -41,6 +42,7 @@ LINTERS = (
     forwards.lint,
     trust.lint,
     administrators.lint,
+    monitoring.lint,
 )
 
 

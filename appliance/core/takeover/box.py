@@ -93,6 +93,7 @@ class Box:
         # The takeover.
         self.calls = Calls(timers)
         self.phases: Phases | None = None
+        self.takeovers = 0
         self.raised: set[str] = set()
         self.hold_until: float | None = None
         self.read_at: float | None = None

@@ -107,6 +107,8 @@ class Machine:
             ready=bool(box.ready_said),
             not_ready=readiness.shown(box),
             partner=partner,
+            dead_uplinks=box.uplinks.dead(),
+            takeovers=box.takeovers,
             takeover=role.phases(box),
             notes=tuple(text for text in box.notes.values() if text),
         )

@@ -50,5 +50,10 @@ class Report:
     ready: bool
     not_ready: tuple[str, ...]
     partner: PartnerReport | None
+    dead_uplinks: tuple[str, ...]
+    """Those whose gateway does not answer."""
+    takeovers: int
+    """How often this box became master since its supervisor was started."""
     takeover: Phases | None
+    """The last one."""
     notes: tuple[str, ...]

@@ -45,6 +45,7 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.became(why)
     box.promoted_at = box.judged_at = box.now
     box.phases = Phases(told=box.began)
+    box.takeovers += 1
     box.step_clock()
     box.tell()
 
