@@ -53,7 +53,7 @@ test-image: image ## the image booted from its disk file: Secure Boot, first boo
 
 .PHONY: golden
 golden: ## rewrite the expected outputs of the cases; then read the diff
-	@$(WORLD) bash -euc 'for cases in config firewall pair peering setup; do python3 -m tests.unit.$$cases.cases; done'
+	@$(WORLD) bash -euc 'for cases in config firewall pair peering setup status; do python3 -m tests.unit.$$cases.cases; done'
 
 .PHONY: pictures
 pictures: ## the main screens as pictures for the README (docs/pictures)

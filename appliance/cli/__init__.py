@@ -29,7 +29,7 @@ VERBS = {
     "metrics": "the same for Prometheus; `monitoring:` in appliance.yaml says who may read it",
     "support": "an archive for whoever is to help, free of this box's secrets",
     "doctor": "what is wrong and why, with what shows it and what to do",
-    "schema": "prints the JSON Schema of appliance.yaml, for editors",
+    "schema": "prints the JSON Schema of appliance.yaml, for editors, or of `status --json`, for programs",
     "supervise": "the service; started by systemd",
 }
 

@@ -23,9 +23,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
+
+from appliance.core.status_schema import json_schema
 from tests.lab import Box, KeyPair, Lab, Node, Switch, WgPeer, genkey, genpsk, wait_for, wg_quick_peer
 from tests.labs.wiring import apply
 
+STATUS_SCHEMA = json_schema()
 ZURICH_WAN = "203.0.113.2"
 GENEVA_WAN = "198.51.100.2"
 OFFICE_HOST = "192.168.10.20"
@@ -184,8 +188,10 @@ class Office:
 
 
 def status(box: Box) -> dict[str, Any]:
-    """What `appliance status --json` says."""
-    return dict(json.loads(box.run("appliance", "status", "--json", check=False).stdout))
+    """What `appliance status --json` says, which must be as its schema says."""
+    said = dict(json.loads(box.run("appliance", "status", "--json", check=False).stdout))
+    jsonschema.validate(said, STATUS_SCHEMA)
+    return said
 
 
 def peer_state(box: Box, name: str) -> dict[str, Any]:
