@@ -4,29 +4,48 @@ Exit code 0: shown, and all is as the configuration says; 2: shown, something di
 
 example:
   appliance status
+  appliance status --watch
   appliance status --json"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from typing import Any
 
 from appliance.cli.client import ask
+from appliance.cli.failure import Failure
+
+WATCH_SECONDS = 3.0
+"""After so long a screen that follows says that nobody answers."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="everything, for programs (docs/status.md)")
+    how.add_argument("--watch", action="store_true", help="a screen that follows; q ends it")
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.watch:
+        return _watch(options)
     status = ask(options, {"verb": "status"})["status"]
     if options.json:
         print(json.dumps(status, indent=2))
     else:
         _print(status)
     return 2 if status["pending"] or status["warnings"] else 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Failure("--watch draws on a terminal, and this is none; for programs there is: appliance status --json")
+    from appliance.cli.watching.app import watch
+
+    watch(lambda: dict(ask(options, {"verb": "status"}, WATCH_SECONDS)["status"]))
+    return 0
 
 
 def _print(status: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""Metrics: Debian's Prometheus on the office host reads a booted box; a host that is not named gets no answer.
+"""Metrics and the screen that follows: Debian's Prometheus on the office host reads a booted box; a host that is not
+named gets no answer.
 
 The drawing stands in tests/labs/office.py.
 """
@@ -6,6 +7,7 @@ The drawing stands in tests/labs/office.py.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from appliance.cli.exporter import text
 from tests.lab import Lab, Node, wait_for
+from tests.lab.terminal import Terminal
 from tests.labs.office import ALICE, OFFICE_HOST, ZURICH, ZURICH_WAN, Office, status
 from tests.labs.wiring import fetch
 from tests.unit.status.answers import alone, pair, unconfigured
@@ -117,6 +120,22 @@ def test_what_is_read_is_what_status_says_and_no_secret(office: Office) -> None:
     checked = office.host.run(["promtool", "check", "metrics"], stdin=said, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     print(said)
+
+
+def test_the_screen_that_follows(office: Office) -> None:
+    """On the box's own console: no mouse, no blocks, 80 columns."""
+    argv = [word if not word.startswith("TERM=") else "TERM=linux" for word in office.zurich.entry()]
+    command = ["script", "-qec", "appliance status --watch", "/dev/null"]
+    with Terminal([*argv, *command], office.lab.log) as terminal:
+        screen = terminal.shows("geneva")
+        assert "zurich zurich: alone" in screen and "via 203.0.113.1" in screen, screen
+        assert re.search(r"geneva +up +\d+ s ago", screen), screen
+        office.branch_host.ping(OFFICE_HOST)
+        wait_for(lambda: re.search(r"geneva +up +\d+ s ago +\S+ k?B", terminal.screen), 10, "a rate is shown")
+        terminal.press("q")
+        wait_for(lambda: "Pane is dead (status 0" in terminal.screen, 10, "q ends it")
+    done = office.zurich.run("appliance", "status", "--watch", check=False)
+    assert done.returncode == 1 and "this is none" in done.stderr
 
 
 def test_the_exporter_may_ask_for_the_status_and_for_nothing_else(office: Office) -> None:

@@ -1,0 +1,1 @@
+"""`appliance status --watch`: one screen, drawn anew while somebody looks."""
