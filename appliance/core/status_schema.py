@@ -58,6 +58,7 @@ def json_schema() -> Schema:
         ),
         time_floor=_maybe(_moment("No handshake of this box is dated before this.")),
         bundles=_bundles(),
+        update=_text("What became of the last update of the system, a sentence; empty where there was none."),
     )
     found["properties"]["pair"] = _pair()
     return {"$schema": DIALECT, "title": "appliance status --json", **found}
@@ -71,11 +72,28 @@ def _interface() -> Schema:
         mac=_maybe(_text("Its hardware address, the same on both boxes.")),
         here=_flag("Whether this box uses the lease."),
     )
+    found["properties"]["session"] = _session()
     return found
 
 
 def _uplink() -> Schema:
-    return _object("An uplink.", **_link(), gateways=_list(_maybe(_text("An address.")), "The nearest first."))
+    found = _object("An uplink.", **_link(), gateways=_list(_maybe(_text("An address.")), "The nearest first."))
+    found["properties"]["card"] = _text("Only where it dials: the device that the session runs over.")
+    found["properties"]["session"] = _session()
+    return found
+
+
+def _session() -> Schema:
+    return _object(
+        "Only where it dials: its PPPoE session.",
+        device=_text("As the kernel has it."),
+        up=_flag("Whether it has an address."),
+        dials=_flag("Whether pppd runs."),
+        elsewhere=_flag("Whether the session is the other box's now."),
+        mtu=_maybe(_count("Bytes.")),
+        trouble=_text("Why it is not up, or empty."),
+        ended=_maybe(_count("pppd's exit status.")),
+    )
 
 
 def _link() -> dict[str, Schema]:

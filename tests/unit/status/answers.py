@@ -28,6 +28,7 @@ SUPERVISOR: dict[str, Any] = {
     "applied": {"times": 2, "seconds": 0.5, "last_seconds": 0.125},
     "time_floor": 1.8e9,
     "bundles": {"age_recipient": "age1box", "last": None, "fetch": None},
+    "update": "",
 }
 PARTNER = PartnerReport("bravo", True, 0.1, "backup", 3, True, True, "")
 PHASES = Phases(1.8e9, 0.002, 0.004, 0.09, 0.35, 2, 2, 0, True)
