@@ -208,7 +208,8 @@ class _Gathering:
         return None if echoes is None else echoes.done() and echoes.result().answered
 
     def _peer(self, tunnel: str, before: dict[str, Any], after: dict[str, Any], pings: dict[str, bool]) -> PeerSeen:
-        endpoint = after["endpoint"] or ""
+        # Where it was called; the supervisor may follow its name meanwhile.
+        endpoint = before["endpoint"] or after["endpoint"] or ""
         return PeerSeen(
             tunnel=tunnel,
             name=after["name"],

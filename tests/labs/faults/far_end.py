@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tests.lab import Box, genkey, genpsk
 from tests.lab.handshake import initiation
 from tests.labs.faults.office import OFFICE_CASES, changed, laptop_with, pinging
-from tests.labs.office import OFFICE_HOST, ZURICH_WAN, Office
+from tests.labs.office import GENEVA_WAN, OFFICE_HOST, ZURICH_WAN, Office
 from tests.labs.wiring import apply
 
 fault = OFFICE_CASES.fault
@@ -51,6 +51,18 @@ def no_listener(office: Office) -> Iterator[Box]:
         with changed(office, office.zurich, "geneva.example.net:51820", "192.0.2.2:51820"):
             yield office.zurich
     finally:
+        office.internet.undrop()
+
+
+@fault("endpoint's name moved", "endpoint-moved", about=("office.geneva",), said="198.51.100.3")
+def moved(office: Office) -> Iterator[Box]:
+    office.internet.drop("udp dport 51820 ip daddr 198.51.100.2")
+    office.internet.drop("udp dport 51820 ip saddr 198.51.100.2")
+    office.names({"geneva.example.net": "198.51.100.3"})
+    try:
+        yield office.zurich
+    finally:
+        office.names({"geneva.example.net": GENEVA_WAN})
         office.internet.undrop()
 
 
