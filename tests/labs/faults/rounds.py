@@ -1,4 +1,4 @@
-"""Goes through all faults: three offices and a pair side by side, since the doctor mostly waits."""
+"""Goes through all faults: four offices and a pair side by side, since the doctor mostly waits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def rounds() -> Iterator[Results]:
     faults = sorted(office.OFFICE_CASES, key=lambda case: -case.patience)
     kinds = (
         Kind("pair", lambda lab: pair.online(Duo(lab)), pair.well, deque(pair.PAIR_CASES), 1),
-        Kind("office", lambda lab: Office(lab).build().go_online(), office.well, deque(faults), 3),
+        Kind("office", lambda lab: Office(lab).build().go_online(), office.well, deque(faults), 4),
     )
     with ThreadPoolExecutor() as pool:
         try:
