@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
+import socket
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.images.test_first_boot import BUILT, CARDS, OFFICE, PATIENCE, the_tunnel_is_up_by
-from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine
+from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine, Line
 
 # By the names that the firmware looks for on each board, where Linux's own are wanted (`upstream_kernel`).
 BOARDS = {
@@ -81,6 +83,38 @@ def test_a_raspberry_pi_finds_all_that_it_looks_for(image: Path, board: str) -> 
     assert {"EFI/debian/grub.cfg", "EFI/debian/grubenv"} <= set(firmware.files)
     overlays = [value for name, value in settings.items() if name == "dtoverlay"]
     assert all(f"overlays/{name}.dtbo" in firmware.files for name in overlays)
+
+
+@pytest.mark.parametrize(
+    ("board", "model", "tree"),
+    [("pi3", "raspi3b", "bcm2837-rpi-3-b.dtb"), ("pi4", "raspi4b", "bcm2711-rpi-4-b.dtb")],
+    ids=["pi3", "pi4"],
+)
+def test_an_emulated_raspberry_pi_starts_the_menu_from_its_card(
+    image: Path, tmp_path: Path, board: str, model: str, tree: str
+) -> None:
+    # The emulator takes the place of the closed firmware, and loads what config.txt and the board's name say. Linux is
+    # not waited for: the emulated card takes minutes to read it.
+    firmware = Firmware(image)
+    (tmp_path / "kernel").write_bytes(firmware.read(firmware.settings(board)["kernel"]))
+    (tmp_path / "dtb").write_bytes(firmware.read(tree))
+    card = tmp_path / "card"
+    shutil.copy(image, card)
+    with card.open("r+b") as disk:
+        disk.truncate(1 << 30)
+    here, there = socket.socketpair()
+    command = ["qemu-system-aarch64", "-machine", model, "-accel", "tcg,thread=multi,tb-size=512", "-display", "none"]
+    command += ["-kernel", str(tmp_path / "kernel"), "-dtb", str(tmp_path / "dtb")]
+    command += ["-drive", f"if=sd,file={card},format=raw,cache=unsafe", "-serial", "null"]
+    command += ["-chardev", f"socket,id=console,fd={there.fileno()}", "-serial", "chardev:console"]
+    emulator = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[there.fileno()])
+    there.close()
+    try:
+        Line(here, tmp_path / "console").wait_for("Booting `Appliance, system A'", PATIENCE)
+    finally:
+        emulator.kill()
+        emulator.wait()
+        here.close()
 
 
 @pytest.fixture
