@@ -28,6 +28,7 @@ from appliance.core.takeover.hello import SCHEMA, Hello
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.shell.takeover import TakeoverShell
+from appliance.supervisor.journal import Roles
 from appliance.supervisor.keeper import Keeper
 from appliance.supervisor.strangers import Strangers
 from appliance.supervisor.time_floor import set_clock, stored_floor, write_floor
@@ -61,6 +62,7 @@ class PairDriver:
         self.socket = PairSocket(self.pair.own, self.pair.partner_address, PROTOCOL_PORT, self._datagram)
         self.fifo = vrrp_fifo.VrrpFifo(Path(NOTIFY_FIFO))
         self.strangers = Strangers(self._stranger)
+        self.roles = Roles()
         self.queue: deque[e.Event] = deque()
         self.timer: asyncio.TimerHandle | None = None
         self.clock = clock.read()
@@ -274,6 +276,7 @@ class PairDriver:
         if not self.started:
             return
         report = self.takeover.report()
+        self.roles.look(report)
         calling = bool(report.takeover and not report.takeover.done and not report.muted)
         if calling == self.state.get("settled", True):
             self._store(settled=not calling)

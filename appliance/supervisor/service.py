@@ -35,6 +35,7 @@ from appliance.supervisor.compiler import Compiler, keep, kept
 from appliance.supervisor.control import ControlSocket
 from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.fetching import Fetching
+from appliance.supervisor.journal import Expiries
 from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.proving import after_restart, differs, works
@@ -85,6 +86,7 @@ class Supervisor:
         self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
         self.bundles = Bundles(paths, self.machine.keys, self._begin_bundle, lambda: self.trials.confirmed)
         self.fetching = Fetching(lambda: self.pair is None or not self.keeper.role.muted)
+        self.expiries = Expiries()
         self.recipient = ""
         self.newest = 0
         """The last confirmed generation whose trust was looked at."""
@@ -187,6 +189,7 @@ class Supervisor:
         if desired is None:
             return False
         at_least = known_time(self.paths)
+        self.expiries.look(desired, at_least)
         if overdue(desired, devices, at_least):
             self.wake.set()
         return replacing(desired, devices, at_least)

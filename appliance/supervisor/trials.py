@@ -325,7 +325,8 @@ class Trials:
         )
         self._note()
         self._prove()
-        log.info("generation %d runs on trial for %.0f s", generation.number, generation.within)
+        fields = {"GENERATION": generation.number, "OUTCOME": "on trial", "ORIGIN": generation.origin}
+        log.info("generation %d runs on trial for %.0f s", generation.number, generation.within, extra=fields)
         return plan
 
     async def _partner_after(self, partner: Partner, generation: Generation, desired: Desired) -> None:
@@ -499,7 +500,8 @@ class Trials:
             self.store.record(ending)
         except Refused as error:
             log.warning("%s", error)
-        log.info("generation %d: %s%s", generation.number, outcome, f" ({why})" if why else "")
+        fields = {"GENERATION": generation.number, "OUTCOME": outcome, "ORIGIN": generation.origin}
+        log.info("generation %d: %s%s", generation.number, outcome, f" ({why})" if why else "", extra=fields)
 
     # -- telling ------------------------------------------------------------------------------------------------------
 

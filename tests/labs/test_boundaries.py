@@ -11,7 +11,7 @@ import re
 import pytest
 
 from tests.lab import Box, Lab, Node, capture, wait_for
-from tests.labs.office import ALICE, OFFICE_HOST, ZURICH_WAN, Office, in_order, status
+from tests.labs.office import ALICE, OFFICE_HOST, ZURICH, ZURICH_WAN, Office, in_order, status
 
 FOREIGN = "172.31.9.9"
 UNITS = (
@@ -160,7 +160,12 @@ def test_networkd_understands_every_line_of_ours(office: Office) -> None:
 
 
 def test_the_journal_carries_fields(office: Office) -> None:
-    """What programs read: which configuration, how many steps, how long a repair took."""
+    """What programs read (docs/status.md): which configuration, how many steps, how long a repair took; how a trial
+    ended; who has expired."""
+    once = ZURICH.replace("address: 10.20.0.10", "address: 10.20.0.10\n        expires: 2026-01-01")
+    office.apply(office.zurich, once)
+    wait_for(lambda: "has expired" in office.zurich.journal("-u", "appliance"), 10, "alice has expired")
+    office.apply(office.zurich)
     office.zurich.run("ip", "address", "del", "10.20.0.1/24", "dev", "wg-office")
     wait_for(lambda: "put right" in office.zurich.journal("-u", "appliance"), 10, "the repair is in the journal")
     in_order(office.zurich, 10)
@@ -168,7 +173,12 @@ def test_the_journal_carries_fields(office: Office) -> None:
     entries = [json.loads(line) for line in lines]
     applied = next(entry for entry in entries if entry["MESSAGE"].startswith("applied"))
     assert applied["DIGEST"] == status(office.zurich)["configuration"]
-    assert int(applied["STEPS"]) > 5
+    assert int(applied["STEPS"]) > 5 and int(applied["MILLISECONDS"]) > 0
+    trials = [(entry["GENERATION"], entry["OUTCOME"]) for entry in entries if "GENERATION" in entry]
+    assert trials == [(str(n), outcome) for n in (1, 2, 3) for outcome in ("on trial", "confirmed")]
+    assert [entry["MESSAGE"] for entry in entries if entry.get("PEER") == "office.alice"] == [
+        "office.alice has expired and gets in no more"
+    ]
     repair = next(entry for entry in entries if entry["MESSAGE"].startswith("put right"))
     assert int(repair["MILLISECONDS"]) >= 0
     assert all(entry["_SYSTEMD_UNIT"] == "appliance.service" for entry in entries)

@@ -5,6 +5,7 @@ One pair for all of it: each event is measured, and the pair is as before when i
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -73,6 +74,12 @@ def test_power_cut_and_return(duo: Duo) -> None:
     took = pair(duo.bravo)["takeover"]
     unmuted, first = (round(took[phase] * 1000) for phase in ("unmuted", "first_handshake"))
     print(f"after MASTER: unmuted {unmuted} ms, first handshake {first} ms")
+    wait_for(lambda: pair(duo.bravo)["takeover"]["done"], 60, "nobody is being called any more")
+    lines = duo.bravo.journal("SYSLOG_IDENTIFIER=appliance", "-o", "json").splitlines()
+    told = [entry for entry in map(json.loads, lines) if "ROLE" in entry or "UNMUTED_MS" in entry][-2:]
+    assert [entry.get("ROLE") for entry in told] == ["master", None], told
+    assert (int(told[1]["UNMUTED_MS"]), int(told[1]["FIRST_HANDSHAKE_MS"])) == (unmuted, first)
+    assert int(told[1]["ANSWERED"]) >= 1
     with traffic(duo, "preferred box boots and returns"):
         duo.alpha.boot()
         duo.settled(duo.alpha, 60)
