@@ -8,10 +8,9 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_NO_PROVIDER = "no PPPoE server answers on this cable"
 _ENDED = {
-    8: _NO_PROVIDER,
-    16: _NO_PROVIDER,
+    8: "no PPPoE server answers on this cable",
+    16: "the provider ended the session",
     19: "the provider refuses the user name or the password",
     10: "the provider answers and agrees to no session",
     15: "the provider fell silent in the middle of a session",
@@ -21,7 +20,7 @@ _ENDED = {
 }
 """pppd's exit statuses (pppd(8), EXIT STATUS) of which a person can make something."""
 REFUSED = 19
-NO_ANSWER_STATUS = (8, 16)
+NO_ANSWER = 8
 
 
 def trouble(ended: int | None) -> str:

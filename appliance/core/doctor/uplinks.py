@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from appliance.core import pppoe_words
 from appliance.core.doctor.evidence import NO_ANSWER, NO_SUCH_NAME, Evidence, SessionSeen, UplinkSeen
 from appliance.core.doctor.finding import Finding
 from appliance.core.doctor.firewall import Rules
-from appliance.core.pppoe_words import NO_ANSWER_STATUS, REFUSED, trouble
 
 CLOCK_SECONDS = 5.0
 """Certificates and logs bear that much; a handshake's timestamp only has to rise."""
@@ -81,7 +81,8 @@ def _uplink(uplink: UplinkSeen, rules: Rules | None) -> Finding | None:
 
 def _session(name: str, device: str, session: SessionSeen) -> Finding:
     """A session has no gateway to ask: pppd asks its other end by itself, and hangs up when that falls silent."""
-    evidence = f"pppd's last attempt ended with status {session.ended}: {trouble(session.ended) or 'nothing is known'}"
+    said = pppoe_words.trouble(session.ended) or "nothing is known"
+    evidence = f"pppd's last attempt ended with status {session.ended}: {said}"
     remedy = f"see `journalctl -u appliance-pppoe@{device}`"
     if not session.dials:
         return Finding(
@@ -91,7 +92,7 @@ def _session(name: str, device: str, session: SessionSeen) -> Finding:
             (f"nothing runs that would make {device}",),
             "write the password to the file that `appliance status` names",
         )
-    if session.ended == REFUSED:
+    if session.ended == pppoe_words.REFUSED:
         return Finding(
             "login-refused",
             name,
@@ -100,7 +101,7 @@ def _session(name: str, device: str, session: SessionSeen) -> Finding:
             f"compare `pppoe:` of {name} in appliance.yaml and the secret that it names with the provider's letter; "
             "after many failures a provider may shut the account for a while",
         )
-    if session.ended in NO_ANSWER_STATUS:
+    if session.ended == pppoe_words.NO_ANSWER:
         return Finding(
             "no-session",
             name,
