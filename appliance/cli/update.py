@@ -67,11 +67,20 @@ def _install(options: argparse.Namespace, paths: Paths, what: str) -> None:
     is_url = "://" in what
     bundle = updating.fetched(paths, what) if is_url else Path(what)
     try:
-        record = updating.install(paths, bundle, works, lambda line: print(line, flush=True))
+        record = updating.install(paths, bundle, works, _progress)
     finally:
         if is_url:
             bundle.unlink(missing_ok=True)
     _next(options, record)
+
+
+def _progress(line: str) -> None:
+    """One line that changes, on a terminal; elsewhere what was done."""
+    if sys.stdout.isatty():
+        # The end: the cursor's line is cleared from there on (ECMA-48, EL).
+        print(f"\r{line}\x1b[K", end="\n" if line.startswith("100%") else "", flush=True)
+    elif line.endswith("done."):
+        print(line, flush=True)
 
 
 def _works(options: argparse.Namespace) -> dict[str, Any]:
