@@ -23,7 +23,7 @@ from tests.vm.disk_machine import DiskMachine
 
 BUILT = updates.BUILD / "image"
 PATIENCE = 600
-CUTS = int(os.environ.get("LAB_UPDATE_CUTS", "2"))
+CUTS = int(os.environ.get("LAB_UPDATE_CUTS", "4"))
 """Half of them while an update is installed, half in its first boot."""
 OFFICE = """\
 version: 1
