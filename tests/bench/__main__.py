@@ -7,7 +7,7 @@ import sys
 
 from tests.bench.figures import Bench
 
-SUBJECTS = ("peers", "firewall", "supervisor", "takeover", "load", "flash")
+SUBJECTS = ("peers", "firewall", "supervisor", "waiting", "takeover", "load", "flash")
 """Modules of this package. To add one: a module with `measure(bench)`, and its name here."""
 
 
