@@ -63,7 +63,13 @@ ARM_U_BOOT = Board((*_ARM, "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"), "t
 
 
 class Line:
-    """One serial line: what it has said so far, without what moves a cursor."""
+    """One serial line: what it has said so far, without what moves a cursor.
+
+    `beside` is the machine's other line. Whoever listens to one takes in the other, too: the buffer of a line that nobody
+    reads is full after some 300 letters, and Linux waits for ever on a PL011 that takes no more.
+    """
+
+    beside: Line | None = None
 
     def __init__(self, end: socket.socket, log: Path) -> None:
         self.end, self.log = end, log
@@ -86,8 +92,18 @@ class Line:
 
     def hear(self, seconds: float) -> bool:
         """Takes in what the line shows next; False where it stays silent so long, or is gone."""
-        if not select.select([self.end], [], [], seconds)[0]:
-            return False
+        end = time.monotonic() + seconds
+        while True:
+            ends = [self.end] if self.beside is None else [self.end, self.beside.end]
+            ready = select.select(ends, [], [], max(end - time.monotonic(), 0))[0]
+            if self.beside is not None and self.beside.end in ready and not self.beside._take():
+                self.beside = None
+            if self.end in ready:
+                return self._take()
+            if time.monotonic() >= end:
+                return False
+
+    def _take(self) -> bool:
         heard = self.end.recv(65536)
         with self.log.open("ab") as log:
             log.write(heard)
@@ -133,6 +149,7 @@ class DiskMachine:
             theirs.append(there)
             command += ["-chardev", f"socket,id={name},fd={there.fileno()}", "-serial", f"chardev:{name}"]
             setattr(self, name, Line(here, self.folder / name))
+        self.console.beside, self.shell.beside = self.shell, self.console
         fds = [each.fileno() for each in theirs]
         self._emulator = subprocess.Popen([*command, *more], stdin=subprocess.DEVNULL, pass_fds=fds)
         for each in theirs:
@@ -172,7 +189,6 @@ class DiskMachine:
             left = end - time.monotonic()
             assert self._emulator is not None and self._emulator.poll() is None, "the emulator has ended by itself"
             assert left > 0, f"no shell after {seconds} s; the console's end:\n{self.console.said[-4000:]}"
-            self.console.hear(0.1)  # a line that nobody reads stops whoever writes there
             self.shell.hear(min(left, 1))
         self.shell.write("stty -echo -onlcr cols 400; PS1= PS2=; dmesg -n 1; echo ready-$((40 + 2))\n")
         self.shell.wait_for("ready-42", seconds, since)
