@@ -65,8 +65,8 @@ ARM_U_BOOT = Board((*_ARM, "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"), "t
 class Line:
     """One serial line: what it has said so far, without what moves a cursor.
 
-    `beside` is the machine's other line. Whoever listens to one takes in the other, too: the buffer of a line that nobody
-    reads is full after some 300 letters, and Linux waits for ever on a PL011 that takes no more.
+    `beside` is the machine's other line. Whoever listens to one takes in the other, too: the buffer of a line that
+    nobody reads is full after some 300 letters, and Linux waits for ever on a PL011 that takes no more.
     """
 
     beside: Line | None = None
