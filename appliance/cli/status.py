@@ -17,6 +17,7 @@ from typing import Any
 
 from appliance.cli.client import ask
 from appliance.cli.failure import Failure
+from appliance.shell import tuning
 
 WATCH_SECONDS = 3.0
 """After so long a screen that follows says that nobody answers."""
@@ -32,6 +33,10 @@ def run(options: argparse.Namespace) -> int:
     if options.watch:
         return _watch(options)
     status = ask(options, {"verb": "status"})["status"]
+    status["hardware"] = [
+        {"of": each.subject, "what": each.name, "now": each.now, "wanted": each.wanted, "why": each.why}
+        for each in tuning.look(options.root)
+    ]
     if options.json:
         print(json.dumps(status, indent=2))
     else:
@@ -65,7 +70,8 @@ def _print(status: dict[str, Any]) -> None:
         )
     if status.get("update"):
         console.print(f"system update: {status['update']}", soft_wrap=True)
-    for line in _trial(status) + _bundles(status.get("bundles")) + _pair(status.get("pair")):
+    lines = _trial(status) + _bundles(status.get("bundles")) + _pair(status.get("pair"))
+    for line in lines + _hardware(status.get("hardware", [])):
         console.print(line, soft_wrap=True)
     for warning in status["warnings"]:
         console.print(f"[yellow]note:[/] {warning}", markup=True)
@@ -134,6 +140,19 @@ def _size(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def _hardware(settings: list[dict[str, Any]]) -> list[str]:
+    """Cards and processor in a line, and what differs in one each."""
+    if not settings:
+        return []
+    lines = [
+        f"[yellow]not tuned:[/] {each['of']}: {each['what']} is {each['now']}, better {each['wanted']}: {each['why']}"
+        for each in settings
+        if each["now"] != each["wanted"]
+    ]
+    tuned = sorted({each["of"] for each in settings if each["now"] == each["wanted"]})
+    return ([f"tuned for forwarding: {' '.join(tuned)} (what and why: --json)"] if tuned else []) + lines
 
 
 def _escaped(value: Any) -> Any:

@@ -43,6 +43,7 @@ from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
 from appliance.supervisor.time_floor import LoneClock, known_time, stored_floor
 from appliance.supervisor.trials import Trials
+from appliance.supervisor.tuning import Tuning
 from appliance.supervisor.whereabouts import Whereabouts
 
 log = logging.getLogger("appliance.supervisor")
@@ -81,6 +82,7 @@ class Supervisor:
         self.pair: PairDriver | None = None
         self.step: Step | None = None
         self.clock = LoneClock(paths)
+        self.tuning = Tuning(paths.root)
         self.whereabouts = Whereabouts(paths.whereabouts)
         self.keeper.seen.update(self.whereabouts.known)
         self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
@@ -99,6 +101,7 @@ class Supervisor:
         control = ControlSocket(self.paths.control, self.answer)
         Monitor(self._changed).start()
         self.machine.read_facts()
+        self.tuning.look()
         # First, so that whatever is wrong with the rest can be seen and mended.
         await control.start()
         await self._load()
@@ -144,6 +147,7 @@ class Supervisor:
             await asyncio.sleep(COALESCE_SECONDS)
             self.wake.clear()
             self.endpoints.network_changed()
+            self.tuning.look()
             await self._repair()
 
     async def _repair(self) -> None:

@@ -87,3 +87,11 @@ def test_the_last_takeover(capsys: pytest.CaptureFixture[str]) -> None:
     said = shown(capsys, pair={**PAIR, "takeover": {**took, "called": 2, "answered": 2}})
     assert "last takeover at 1970-01-01 00:00:00 UTC: connections 11 ms, tunnels up 2 ms, first peer 30 ms" in said
     assert "2 of 2 peers answered" in said
+
+
+def test_what_of_the_hardware_could_not_be_tuned(capsys: pytest.CaptureFixture[str]) -> None:
+    ring = {"of": "enp1s0", "what": "rx", "now": "256", "wanted": "1024", "why": "bursts"}
+    clock = {"of": "policy0", "what": "scaling_governor", "now": "performance", "wanted": "performance", "why": "delay"}
+    text = shown(capsys, hardware=[ring, clock])
+    assert "tuned for forwarding: policy0" in text
+    assert "not tuned: enp1s0: rx is 256, better 1024: bursts" in text
