@@ -74,6 +74,11 @@ def stop_later(unit: str) -> None:
     _run("systemctl", "stop", "--no-block", unit)
 
 
+def reboot() -> None:
+    """Asks for it and does not wait."""
+    _run("systemctl", "reboot", "--no-block")
+
+
 def running(unit: str) -> bool:
     """Whether the unit runs or is about to."""
     try:

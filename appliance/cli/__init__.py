@@ -29,9 +29,14 @@ VERBS = {
     "metrics": "the same for Prometheus; `monitoring:` in appliance.yaml says who may read it",
     "support": "an archive for whoever is to help, free of this box's secrets",
     "doctor": "what is wrong and why, with what shows it and what to do",
+    "factory-reset": "erases everything that was set up on this box, and restarts it",
     "schema": "prints the JSON Schema of appliance.yaml, for editors, or of `status --json`, for programs",
     "supervise": "the service; started by systemd",
 }
+
+
+def _module(verb: str) -> str:
+    return f"appliance.cli.{verb.replace('-', '_')}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser(verb)
     try:
         options = parser.parse_args(words)
-        run = importlib.import_module(f"appliance.cli.{options.verb}").run
+        run = importlib.import_module(_module(options.verb)).run
         return int(run(options))
     except Failure as failure:
         print(f"appliance: {failure}", file=sys.stderr)
@@ -80,7 +85,7 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         entry = verbs.add_parser(name, help=help_text, formatter_class=_Help)
         entry.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="where the box's files lie")
         if verb:
-            module = importlib.import_module(f"appliance.cli.{name}")
+            module = importlib.import_module(_module(name))
             entry.description = module.__doc__
             module.add_arguments(entry)
     return parser

@@ -33,6 +33,11 @@ class Paths(NamedTuple):
         return self.state / "console"
 
     @property
+    def factory_reset(self) -> Path:
+        """While it is there, the next boot erases /data (first-mounts of the image)."""
+        return self.state / "factory-reset"
+
+    @property
     def generations(self) -> Path:
         """The configurations that were confirmed, the trial, and the history (adapters/generation_store.py)."""
         return self.state / "generations"

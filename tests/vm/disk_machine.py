@@ -119,8 +119,12 @@ class DiskMachine:
     console: Line
     shell: Line
 
-    def __init__(self, folder: Path, image: Path, gigabytes: int = 4, board: Board = MINI_PC) -> None:
+    def __init__(
+        self, folder: Path, image: Path, gigabytes: int = 4, board: Board = MINI_PC, discards: bool = True
+    ) -> None:
+        """`discards`: what the disk is told to forget is gone; otherwise it says so, and keeps it."""
         self.folder, self.board = folder, board
+        self.discard = "unmap" if discards else "ignore"
         self.disk = folder / "disk"
         subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
         with self.disk.open("r+b") as disk:
@@ -137,7 +141,7 @@ class DiskMachine:
             for unit, file in enumerate((self.board.uefi[0], self.folder / "variables")):
                 readonly = "on" if unit == 0 else "off"
                 command += ["-drive", f"if=pflash,format=raw,unit={unit},file={file},readonly={readonly}"]
-        command += ["-drive", f"if=none,id=disk,file={self.disk},format=raw,cache=unsafe,discard=unmap"]
+        command += ["-drive", f"if=none,id=disk,file={self.disk},format=raw,cache=unsafe,discard={self.discard}"]
         command += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
         shell = _SHELL % self.board.shell
         for name, text in (("extra-unit.test-shell.service", shell), ("unit-dropin.sysinit.target", _WANTED)):
@@ -192,6 +196,13 @@ class DiskMachine:
             self.shell.hear(min(left, 1))
         self.shell.write("stty -echo -onlcr cols 400; PS1= PS2=; dmesg -n 1; echo ready-$((40 + 2))\n")
         self.shell.wait_for("ready-42", seconds, since)
+@@@        while "ready-42" not in self.shell.said:
+            # Said again: what is typed while the shell sets up its line may be thrown away.
+            self.shell.write("stty -echo -onlcr cols 400; PS1= PS2=; dmesg -n 1; echo ready-$((40 + 2))\n")
+            again = min(time.monotonic() + 20, end)
+            while "ready-42" not in self.shell.said and (left := again - time.monotonic()) > 0:
+                self.shell.hear(left)
+            assert time.monotonic() < end, f"the shell did not answer; its end:\n{self.shell.said[-4000:]}"
         return self
 
     def run(self, command: str, seconds: float = 120) -> tuple[int, str]:
