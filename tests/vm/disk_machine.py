@@ -194,13 +194,11 @@ class DiskMachine:
             assert self._emulator is not None and self._emulator.poll() is None, "the emulator has ended by itself"
             assert left > 0, f"no shell after {seconds} s; the console's end:\n{self.console.said[-4000:]}"
             self.shell.hear(min(left, 1))
-        self.shell.write("stty -echo -onlcr cols 400; PS1= PS2=; dmesg -n 1; echo ready-$((40 + 2))\n")
-        self.shell.wait_for("ready-42", seconds, since)
-@@@        while "ready-42" not in self.shell.said:
+        while "ready-42" not in self.shell.said[since:]:
             # Said again: what is typed while the shell sets up its line may be thrown away.
             self.shell.write("stty -echo -onlcr cols 400; PS1= PS2=; dmesg -n 1; echo ready-$((40 + 2))\n")
             again = min(time.monotonic() + 20, end)
-            while "ready-42" not in self.shell.said and (left := again - time.monotonic()) > 0:
+            while "ready-42" not in self.shell.said[since:] and (left := again - time.monotonic()) > 0:
                 self.shell.hear(left)
             assert time.monotonic() < end, f"the shell did not answer; its end:\n{self.shell.said[-4000:]}"
         return self
