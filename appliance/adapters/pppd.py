@@ -38,8 +38,14 @@ class Sessions:
         return int(text) if text.isdecimal() else None
 
     def start(self, device: str, password: str, begun_with: str) -> None:
-        """Dials anew. Raises Refused; a session that is there ends first, and the provider is told."""
+        """Dials anew. Raises Refused; a session that is there ends first, and the provider is told.
+
+        How the last attempt ended is known on, where nothing has changed since.
+        """
+        ended = self.ended(device) if self._text(self.folder / f"{device}.begun") == begun_with else None
         self.stop(device)
+        if ended is not None:
+            write_whole(self.folder / f"{device}.ended", str(ended).encode(), 0o600)
         write_whole(self.folder / f"{device}.password", f"password {quoted(password)}\n".encode(), 0o600)
         write_whole(self.folder / f"{device}.begun", begun_with.encode(), 0o600)
         systemd.start(systemd.pppoe_unit(device))

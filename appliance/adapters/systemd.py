@@ -80,12 +80,12 @@ def reboot() -> None:
 
 
 def running(unit: str) -> bool:
-    """Whether the unit runs or is about to."""
+    """Whether the unit runs or is about to; one that starts again by itself is deactivating in between."""
     try:
         state = _run("systemctl", "show", "--property=ActiveState", "--value", unit).strip()
     except Refused:
         return False
-    return state in ("active", "activating", "reloading")
+    return state in ("active", "activating", "reloading", "deactivating")
 
 
 def state(unit: str) -> dict[str, str]:
