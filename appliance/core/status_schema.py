@@ -61,7 +61,19 @@ def json_schema() -> Schema:
         update=_text("What became of the last update of the system, a sentence; empty where there was none."),
     )
     found["properties"]["pair"] = _pair()
+    found["properties"]["hardware"] = _list(_setting(), "Cards and processor; read by the command itself.")
     return {"$schema": DIALECT, "title": "appliance status --json", **found}
+
+
+def _setting() -> Schema:
+    return _object(
+        "One thing that is set.",
+        of=_text("A card, or a cpufreq policy."),
+        what=_text("In the words of ethtool(8) and sysfs."),
+        now=_text("As it is."),
+        wanted=_text("As it should be."),
+        why=_text("Why."),
+    )
 
 
 def _interface() -> Schema:
