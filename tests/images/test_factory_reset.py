@@ -51,8 +51,9 @@ def found(machine: DiskMachine, secrets: list[bytes]) -> list[bytes]:
         return [secret for secret in secrets if disk.find(secret) >= 0]
 
 
-def is_new(machine: DiskMachine, secrets: list[bytes]) -> None:
-    machine.booted(PATIENCE)
+def is_new(machine: DiskMachine, secrets: list[bytes], since: int = 0) -> None:
+    """`since`: what the shell's line said before is of another boot."""
+    machine.booted(PATIENCE, since)
     machine.console.wait_for(GREETING, PATIENCE)
     machine.sh("sync")
     assert found(machine, secrets) == []
@@ -91,9 +92,7 @@ def test_asked_for_by_a_stick_and_in_the_boot_menu(machine: DiskMachine, tmp_pat
     plugged += ["-device", "usb-storage,drive=stick"]
     machine.power_on([*CARDS, *plugged])
     machine.console.wait_for("factory reset: erased", PATIENCE)
-    since = len(machine.shell.said)
-    machine.shell.wait_for("shell-41", PATIENCE, since)
-    is_new(machine, secrets)
+    is_new(machine, secrets, len(machine.shell.said))
     assert "the code is not this box's" in machine.sh(
         "until journalctl -b -u 'appliance-bundle-stick@*' | grep 'not this box'; do sleep 1; done", PATIENCE
     )
