@@ -16,6 +16,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
@@ -32,8 +33,15 @@ def digest(raw: bytes) -> str:
 
 
 def secret_digest(text: str) -> str:
-    """The digest of a secret's text, as password_digests gives it."""
+    """The digest of a secret's text, as SecretDigests.texts has it."""
     return digest(text.encode())
+
+
+class SecretDigests(NamedTuple):
+    """Digests by name: `preshared` of keys as their bytes, `texts` of all secrets, passwords too, as their text."""
+
+    preshared: dict[str, str]
+    texts: dict[str, str]
 
 
 class Keys:
@@ -102,20 +110,17 @@ class Keys:
                 self.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_whole(path, text.encode() + b"\n", 0o600)
 
-    def secret_digests(self) -> dict[str, str]:
-        """The digest of every preshared key on the box, by name; unreadable ones are left out."""
-        found = {}
+    def digests(self) -> SecretDigests:
+        """Of every secret on the box, each file read once; unreadable ones are left out."""
+        preshared, texts = {}, {}
         for path in sorted(self.secrets.glob("*")) if self.secrets.is_dir() else ():
-            try:
-                found[path.name] = digest(_decoded(path.read_bytes(), path))
-            except (Refused, OSError):
-                continue
-        return found
-
-    def password_digests(self) -> dict[str, str]:
-        """The digest of every secret on the box, by name: preshared keys as their text, and passwords."""
-        paths = sorted(self.secrets.glob("*")) if self.secrets.is_dir() else ()
-        return {path.name: secret_digest(text) for path in paths if (text := _text(path)) is not None}
+            with contextlib.suppress(OSError):
+                content = path.read_bytes()
+                with contextlib.suppress(Refused):
+                    preshared[path.name] = digest(_decoded(content, path))
+                if (text := _line(content)) is not None:
+                    texts[path.name] = secret_digest(text)
+        return SecretDigests(preshared, texts)
 
     def password(self, name: str) -> str:
         """The text of a secret, without the line's end. Raises Refused."""
@@ -137,8 +142,16 @@ class Keys:
 def _text(path: Path) -> str | None:
     """The line of a secret's file, None where there is none."""
     try:
-        text = path.read_bytes().decode().strip("\r\n")
-    except (OSError, UnicodeDecodeError):
+        return _line(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _line(content: bytes) -> str | None:
+    """The secret in a file's content, None where it is none."""
+    try:
+        text = content.decode().strip("\r\n")
+    except UnicodeDecodeError:
         return None
     return text if is_secret(text) else None
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from appliance.core.takeover.hello import ACTIVE, BOOT, STANDBY, YIELDING
+from appliance.core.status_words import ROLES
 
 GAUGE, COUNTER, SUMMARY = "gauge", "counter", "summary"
-ROLES = ("unconfigured", "alone", ACTIVE, STANDBY, YIELDING, BOOT)
 PHASES = ("committed", "unmuted", "first_handshake", "last_active_back")
 REASONS = {"dropped_input": "input", "dropped_forward": "forward", "invalid": "invalid", "spoofed": "spoofed"}
 """The named counters of our table (core/firewall/ruleset.py), and what the label says."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.core.metrics import ROLES
+from appliance.core.status_words import ROLES, SCHEMA
 
-SCHEMA = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Schema = dict[str, Any]

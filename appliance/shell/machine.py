@@ -81,6 +81,7 @@ class Machine:
         that one must be looked up outside of a full tunnel, `at_least` what the time is known to be at least."""
         links = self.netlink.links()
         routes, defaults = self.netlink.routes()
+        secrets = self.keys.digests()
         return Observed(
             links=links,
             devices=self.devices(links),
@@ -91,8 +92,8 @@ class Machine:
             sysctls=self._sysctls(links),
             ruleset=self.nft.read(),
             keys=self.keys.public_keys(),
-            secrets=self.keys.secret_digests(),
-            passwords=self.keys.password_digests(),
+            secrets=secrets.preshared,
+            passwords=secrets.texts,
             sessions=self.sessions.read(),
             open_sessions=open_sessions(),
             resolved=dict(resolved or {}),

@@ -190,7 +190,7 @@ class Bundles:
         return dict(answer["believed"])
 
     def _secrets(self, secrets: dict[str, str], needs: list[str]) -> None:
-        here = self.keys.password_digests()
+        here = self.keys.digests().texts
         if missing := [name for name in needs if name not in here and name not in secrets]:
             raise BundleRefused(
                 refusals.SecretMissing.__name__,

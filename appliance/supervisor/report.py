@@ -21,7 +21,7 @@ from appliance.core.state import (
     PppSession,
     Uplink,
 )
-from appliance.core.status_schema import SCHEMA
+from appliance.core.status_words import SCHEMA
 
 UP_SECONDS = 180.0
 """A session ends 180 s after its handshake (REJECT_AFTER_TIME, WireGuard whitepaper, section 6.1)."""

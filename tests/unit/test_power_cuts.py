@@ -187,7 +187,7 @@ class Box:
         assert trusted in (OLD, NEW)
         confirmed = self.store.confirmed()
         assert confirmed and confirmed.number in (1, 2)
-        secrets = self.keys.secret_digests()
+        secrets = self.keys.digests().preshared
         if confirmed.number == 2 or self.store.trial():
             # The serial counts before anything of it runs, and what it needs is there.
             assert trusted == NEW and "psk" in secrets
