@@ -1,8 +1,9 @@
 """What the office notices when a box fails: ours beside a plain keepalived + wg-quick pair (sudo make bench-failover).
 
 Both pairs stand in the same drawing (tests/labs/pair.py) on the same host, and each event happens to them in turn, in
-the same run. A numbered packet every 5 ms in each of four flows; what counts is the longest time in ms without an
-answer, in the worst of the four. A flow that does not run again within 40 s counts as 40,000 ms and as not recovered.
+the same run. A numbered packet every 5 ms in each of four flows, with ours in three of IPv6 as well
+(tests/labs/dual_stack.py); what counts is the longest time in ms without an answer, in the worst of them. A flow that
+does not run again within 40 s counts as 40,000 ms and as not recovered.
 Branch, laptop and the internet's server stand behind lines of 10 ms each way (BENCH_DELAY_MS), so a round trip to a
 peer takes 20 ms. The plain pair needs 15 s and more for what it recovers from at all, so it has fewer runs
 (BENCH_PLAIN_RUNS). What was measured is kept in build/failover-runs.jsonl, and BENCH_RESUME=1 goes on from there.
@@ -29,7 +30,8 @@ from typing import Protocol
 from tests.bench.figures import Bench
 from tests.bench.plain_pair import PlainPair, has_virtual
 from tests.lab import Box, Lab, Node, Probe, wait_for
-from tests.labs.pair import HOST, LAPTOP, Duo, Surroundings, pair, prefer_alpha, ready
+from tests.labs.dual_stack import BRANCH6, HOME6, HOST6, DualStack
+from tests.labs.pair import HOST, LAPTOP, Surroundings, pair, prefer_alpha, ready
 
 PLAIN = "keepalived 1 s + wg-quick on both"
 NOTHING = "no event at all"
@@ -107,7 +109,7 @@ class Ours:
         self.stack = ExitStack()
 
     def start(self) -> Surroundings:
-        self.duo = Duo(self.stack.enter_context(Lab("bench-failover-ours")), delay_ms=DELAY_MS).build().boot()
+        self.duo = DualStack(self.stack.enter_context(Lab("bench-failover-ours")), delay_ms=DELAY_MS).build().boot()
         self._ready()
         return self.duo
 
@@ -229,6 +231,10 @@ def _reach(around: Surroundings) -> None:
     around.laptop.ping(HOST, timeout=20)
     around.branch.ping(HOST, timeout=20)
     around.host.ping(SERVER, timeout=20)
+    if isinstance(around, DualStack):
+        around.laptop.ping(HOST6, timeout=20)
+        around.branch.ping(HOST6, timeout=20)
+        around.host.ping(HOME6, timeout=20)
 
 
 def watch(around: Surroundings, event: Callable[[], None]) -> Outage:
@@ -239,6 +245,12 @@ def watch(around: Surroundings, event: Callable[[], None]) -> Outage:
         "branch→host": (around.branch, around.host, HOST),
         "host→internet": (around.host, around.home, SERVER),
     }
+    if isinstance(around, DualStack):
+        ends |= {
+            "laptop→host IPv6": (around.laptop, around.host, HOST6),
+            "host→branch IPv6": (around.host, around.branch, BRANCH6),
+            "host→internet IPv6": (around.host, around.home, HOME6),
+        }
     lost: set[str] = set()
     with ExitStack() as stack:
         probes = {name: stack.enter_context(Probe(*each, INTERVAL)) for name, each in ends.items()}
@@ -375,7 +387,7 @@ class Contest:
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("longest gap, worst of 4 flows")
+        table.add_column("longest gap, worst of all flows")
         titles = ("ours ms", "95 % of ours", "to reach", "back", "plain pair ms", "back", "ratio", "runs")
         for title in titles:
             table.add_column(title, justify="right", no_wrap=True)

@@ -1,10 +1,6 @@
 """A thousand TCP connections live through every switchover and every return, IPv6 beside IPv4.
 
-The drawing stands in tests/labs/pair.py; here every network has an IPv6 prefix as well:
-
-    laptop, branch ══ tunnel ══ box ── host      10.20.0.0/24 and fd20::/64
-    host ── box ── internet                      masqueraded for IPv4, routed for IPv6
-
+The drawing stands in tests/labs/pair.py, its IPv6 in tests/labs/dual_stack.py.
 LAB_SWITCHOVERS (2) is how often the role leaves alpha, half of the times by a power cut, and comes back.
 """
 
@@ -15,47 +11,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from tests.lab import Connections, Lab, Probe, wait_for
-from tests.labs.pair import HOST, LAPTOP, PEER, YAML, Duo, hand_over, pair, prefer_alpha
+from tests.labs.dual_stack import BRANCH6, HOST6, INTERNET6, YAML6, DualStack
+from tests.labs.pair import HOST, LAPTOP, Duo, hand_over, pair, prefer_alpha
 
 SWITCHOVERS = int(os.environ.get("LAB_SWITCHOVERS", "2"))
 LONGEST_MS = float(os.environ.get("LAB_LONGEST_MS", "2000"))
 """No probe may wait for so long; what is usual is printed."""
 
-HOST6, LAPTOP6, BRANCH6 = "2001:db8:10::20", "fd20::10", "fd20::2"
-SERVER, SERVER6 = "203.0.113.1", "2001:db8:1::1"
-
-YAML6 = (
-    YAML.replace("address: 203.0.113.2/24, gateway: 203.0.113.1", 'address: [203.0.113.2/24, "2001:db8:1::2/64"], WAY')
-    .replace("address: 203.0.113.3/24, gateway: 203.0.113.1", 'address: [203.0.113.3/24, "2001:db8:1::3/64"], WAY')
-    .replace("WAY", 'gateway: [203.0.113.1, "2001:db8:1::1"]')
-    .replace("address: 192.168.10.2/24", 'address: [192.168.10.2/24, "2001:db8:10::2/64"]')
-    .replace("address: 192.168.10.3/24", 'address: [192.168.10.3/24, "2001:db8:10::3/64"]')
-    .replace("wan: 203.0.113.10/24", 'wan: [203.0.113.10/24, "2001:db8:1::10/64"]')
-    .replace("lan: 192.168.10.1/24", 'lan: [192.168.10.1/24, "2001:db8:10::1/64"]')
-    .replace("addresses: [10.20.0.1/24]", 'addresses: [10.20.0.1/24, "fd20::1/64"]')
-    .replace("address: 10.20.0.10", 'address: [10.20.0.10, "fd20::10"]')
-    .replace("address: 10.20.0.2", 'address: [10.20.0.2, "fd20::2"]')
-)
-ADDRESSES6 = {"laptop": LAPTOP6, "branch": BRANCH6}
-
-
-class DualStack(Duo):
-    def wire(self) -> None:
-        super().wire()
-        self.internet.sh(
-            f"ip address add {SERVER6}/64 dev zurich nodad; ip route add 2001:db8:10::/64 via 2001:db8:1::10"
-        )
-        self.host.sh(f"ip address add {HOST6}/64 dev eth0 nodad; ip route add default via 2001:db8:10::1")
-
-    def start_peers(self) -> None:
-        super().start_peers()
-        for node, name in ((self.laptop, "laptop"), (self.branch, "branch")):
-            networks = "10.20.0.0/24,192.168.10.0/24,fd20::/64,2001:db8:10::/64"
-            node.sh(
-                f"wg set wg0 peer {self.keys['office'].public} allowed-ips {networks};"
-                f"ip address add {ADDRESSES6[name]}/128 dev wg0 nodad;"
-                "ip route add fd20::/64 dev wg0; ip route add 2001:db8:10::/64 dev wg0"
-            )
+SERVER = "203.0.113.1"
 
 
 def flows(duo: Duo) -> dict[str, tuple]:  # type: ignore[type-arg]
@@ -66,7 +29,7 @@ def flows(duo: Duo) -> dict[str, tuple]:  # type: ignore[type-arg]
         "host→internet": (duo.host, duo.internet, SERVER),
         "laptop→host IPv6": (duo.laptop, duo.host, HOST6),
         "host→branch IPv6": (duo.host, duo.branch, BRANCH6),
-        "host→internet IPv6": (duo.host, duo.internet, SERVER6),
+        "host→internet IPv6": (duo.host, duo.internet, INTERNET6),
     }
 
 
@@ -120,9 +83,9 @@ class Office:
 
 
 def test_a_thousand_connections_live_through_switchovers_and_returns() -> None:
-    assert "WAY" not in YAML6 and PEER
+    assert "WAY" not in YAML6
     with Lab("pair-connections", __doc__ or "") as lab, ExitStack() as stack:
-        duo = DualStack(lab, yaml=YAML6).build().boot()
+        duo = DualStack(lab).build().boot()
         prefer_alpha(duo)
         for source, _, address in flows(duo).values():
             source.ping(address, timeout=20)
