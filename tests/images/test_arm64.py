@@ -8,7 +8,6 @@ build/image/*.img ─► its FAT partition, read as a Pi's firmware reads it
 
 from __future__ import annotations
 
-import base64
 import re
 import shutil
 import socket
@@ -19,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.images.test_first_boot import BUILT, CARDS, OFFICE, PATIENCE, the_tunnel_is_up_by
+from tests.images import office
+from tests.images.office import CARDS, OFFICE, PATIENCE, apply, is_well, the_tunnel_is_up_by
 from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine, Line
 
 # By the names that the firmware looks for on each board, where Linux's own are wanted (`upstream_kernel`).
@@ -34,7 +34,7 @@ FIRST_STAGE = {"pi3": ["bootcode.bin", "start.elf", "fixup.dat"], "pi4": ["start
 
 @pytest.fixture(scope="module")
 def image() -> Path:
-    return next(BUILT.glob("appliance-*-arm64.img"))
+    return office.image("arm64")
 
 
 class Firmware:
@@ -125,16 +125,6 @@ def machine(tmp_path: Path, image: Path, request: pytest.FixtureRequest) -> Iter
     made.power_cut()
 
 
-def is_well(machine: DiskMachine) -> None:
-    assert machine.sh("systemctl is-system-running --wait", PATIENCE).strip() == "running"
-    assert machine.sh("systemctl --failed --plain --no-legend").strip() == ""
-    assert "ordering cycle" not in machine.sh("journalctl -b --no-pager")
-    assert machine.sh("cat /proc/sys/kernel/tainted").strip() == "0"
-    assert machine.run("cat /run/appliance-image/no-data")[0] == 1
-    assert machine.sh("findmnt -n -o FSTYPE /").strip() == "squashfs"
-    assert machine.sh("findmnt -n -o FSTYPE /data").strip() == "ext4"
-
-
 @pytest.mark.parametrize("machine", [ARM_U_BOOT], indirect=True, ids=["u-boot"])
 def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None:
     machine.power_on(CARDS).booted(PATIENCE)
@@ -144,8 +134,7 @@ def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None
     # A person at the serial line is asked what a box must know.
     machine.console.wait_for("This box is new. Press Enter to set it up", PATIENCE)
 
-    text = base64.b64encode(OFFICE.encode()).decode()
-    machine.sh(f"echo {text} | base64 -d >/data/appliance/appliance.yaml; appliance apply --confirm auto", PATIENCE)
+    apply(machine, OFFICE)
     the_tunnel_is_up_by(machine, "kernel")
     assert "wireguard" in machine.sh("lsmod")
 

@@ -8,7 +8,6 @@ an entry of the boot menu           ──┘          ▲
 
 from __future__ import annotations
 
-import base64
 import mmap
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.images.test_first_boot import BUILT, CARDS, OFFICE, PATIENCE
+from tests.images.office import CARDS, OFFICE, PATIENCE, apply, image
 from tests.vm.disk_machine import DiskMachine
 
 SPILLED = "0f5ecret-that-somebody-wrote-down"
@@ -25,7 +24,7 @@ GREETING = "This box is new. Press Enter to set it up"
 
 @pytest.fixture
 def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[DiskMachine]:
-    made = DiskMachine(tmp_path, next(BUILT.glob("appliance-*-amd64.img")), gigabytes=2, discards=request.param)
+    made = DiskMachine(tmp_path, image(), gigabytes=2, discards=request.param)
     yield made
     made.power_cut()
 
@@ -34,8 +33,7 @@ def in_use(machine: DiskMachine) -> list[bytes]:
     """Boots it as an office's box; returns what nobody may find any more later, which is on the disk now."""
     machine.power_on(CARDS).booted(PATIENCE)
     machine.sh("systemctl is-system-running --wait", PATIENCE)
-    text = base64.b64encode(OFFICE.encode()).decode()
-    machine.sh(f"echo {text} | base64 -d >/data/appliance/appliance.yaml; appliance apply --confirm auto", PATIENCE)
+    apply(machine, OFFICE)
     machine.sh(f"echo {SPILLED} >/data/admin/notes; logger {SPILLED}; journalctl --sync")
     key = machine.sh("cat /data/appliance/keys/wg-office*").strip().splitlines()[0]
     identity = machine.sh("cat /data/machine-id").strip()

@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _CONTROL = re.compile(r"\x1b(?:\[[0-9;?!]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)|\r")
 _SHELL = """\
@@ -113,52 +114,32 @@ class Line:
         return bool(heard)
 
 
-class DiskMachine:
-    """One machine and its disk; `folder` holds its files, and what its lines showed (folder/console, folder/shell)."""
+class Emulated:
+    """An emulator that runs, its two lines, and a root shell at the second one.
+
+    `folder` holds its files, and what its lines showed (folder/console, folder/shell).
+    """
 
     console: Line
     shell: Line
 
-    def __init__(
-        self, folder: Path, image: Path, gigabytes: int = 4, board: Board = MINI_PC, discards: bool = True
-    ) -> None:
-        """`discards`: what the disk is told to forget is gone; otherwise it says so, and keeps it."""
-        self.folder, self.board = folder, board
-        self.discard = "unmap" if discards else "ignore"
-        self.disk = folder / "disk"
-        subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
-        with self.disk.open("r+b") as disk:
-            disk.truncate(gigabytes << 30)
-        if board.uefi:
-            shutil.copy(board.uefi[1], folder / "variables")
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._emulator: subprocess.Popen[bytes] | None = None
 
-    def power_on(self, more: Sequence[str] = ()) -> DiskMachine:
-        """Starts it. `more` are further arguments of QEMU."""
-        command = [*self.board.command, "-accel", "tcg,thread=multi,tb-size=512"]
-        command += ["-smp", "2", "-m", "1024", "-display", "none", "-nic", "none"]
-        if self.board.uefi:
-            for unit, file in enumerate((self.board.uefi[0], self.folder / "variables")):
-                readonly = "on" if unit == 0 else "off"
-                command += ["-drive", f"if=pflash,format=raw,unit={unit},file={file},readonly={readonly}"]
-        command += ["-drive", f"if=none,id=disk,file={self.disk},format=raw,cache=unsafe,discard={self.discard}"]
-        command += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
-        shell = _SHELL % self.board.shell
-        for name, text in (("extra-unit.test-shell.service", shell), ("unit-dropin.sysinit.target", _WANTED)):
-            encoded = base64.b64encode(text.encode()).decode()
-            command += ["-smbios", f"type=11,value=io.systemd.credential.binary:systemd.{name}={encoded}"]
-        theirs = []
+    def _start(self, command: Sequence[str], fds: Sequence[int] = ()) -> None:
+        """Runs QEMU with two serial lines more. `fds`: what it takes over besides."""
+        words, theirs = list(command), []
         for name in ("console", "shell"):
             here, there = socket.socketpair()
             theirs.append(there)
-            command += ["-chardev", f"socket,id={name},fd={there.fileno()}", "-serial", f"chardev:{name}"]
+            words += ["-chardev", f"socket,id={name},fd={there.fileno()}", "-serial", f"chardev:{name}"]
             setattr(self, name, Line(here, self.folder / name))
         self.console.beside, self.shell.beside = self.shell, self.console
-        fds = [each.fileno() for each in theirs]
-        self._emulator = subprocess.Popen([*command, *more], stdin=subprocess.DEVNULL, pass_fds=fds)
+        fds = [*fds, *(each.fileno() for each in theirs)]
+        self._emulator = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=fds)
         for each in theirs:
             each.close()
-        return self
 
     def power_cut(self) -> None:
         """Ends it at this instant."""
@@ -169,29 +150,17 @@ class DiskMachine:
             self.shell.end.close()
         self._emulator = None
 
-    def listen(self, seconds: float) -> None:
-        """Lets it run for so long, whatever it shows: for a power cut in the middle of anything."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and self.console.hear(left):
-            pass
+    @property
+    def running(self) -> bool:
+        return self._emulator is not None and self._emulator.poll() is None
 
-    def boots(self, system: str, seconds: float, since: int = 0) -> int:
-        """Waits until GRUB starts system A or B, in what the console says from `since` on.
-
-        Returns from where on to look for its shell.
-        """
-        self.console.wait_for(rf"Booting `Appliance, system {system}'", seconds, since)
-        while self.shell.hear(0):
-            pass
-        return len(self.shell.said)
-
-    def booted(self, seconds: float, since: int = 0) -> DiskMachine:
+    def booted(self, seconds: float, since: int = 0) -> Self:
         """Waits for the test's own shell, in what its line says from `since` on."""
         end = time.monotonic() + seconds
         # Not a letter before: the firmware and GRUB listen on this line, too, and would take it for a choice.
         while "shell-41" not in self.shell.said[since:]:
             left = end - time.monotonic()
-            assert self._emulator is not None and self._emulator.poll() is None, "the emulator has ended by itself"
+            assert self.running, "the emulator has ended by itself"
             assert left > 0, f"no shell after {seconds} s; the console's end:\n{self.console.said[-4000:]}"
             self.shell.hear(min(left, 1))
         while "ready-42" not in self.shell.said[since:]:
@@ -215,3 +184,60 @@ class DiskMachine:
         code, shown = self.run(command, seconds)
         assert code == 0, f"{command}\nexit code {code}:\n{shown}"
         return shown
+
+
+class DiskMachine(Emulated):
+    """One machine and its disk."""
+
+    def __init__(
+        self,
+        folder: Path,
+        image: Path,
+        gigabytes: int = 4,
+        board: Board = MINI_PC,
+        discards: bool = True,
+        cores: int = 2,
+    ) -> None:
+        """`discards`: what the disk is told to forget is gone; otherwise it says so, and keeps it."""
+        super().__init__(folder)
+        self.board, self.cores = board, cores
+        self.discard = "unmap" if discards else "ignore"
+        self.disk = folder / "disk"
+        subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
+        with self.disk.open("r+b") as disk:
+            disk.truncate(gigabytes << 30)
+        if board.uefi:
+            shutil.copy(board.uefi[1], folder / "variables")
+
+    def power_on(self, more: Sequence[str] = (), fds: Sequence[int] = ()) -> Self:
+        """Starts it. `more` are further arguments of QEMU, `fds` the file descriptors that they name."""
+        command = [*self.board.command, "-accel", "tcg,thread=multi,tb-size=512"]
+        command += ["-smp", str(self.cores), "-m", "1024", "-display", "none", "-nic", "none"]
+        if self.board.uefi:
+            for unit, file in enumerate((self.board.uefi[0], self.folder / "variables")):
+                readonly = "on" if unit == 0 else "off"
+                command += ["-drive", f"if=pflash,format=raw,unit={unit},file={file},readonly={readonly}"]
+        command += ["-drive", f"if=none,id=disk,file={self.disk},format=raw,cache=unsafe,discard={self.discard}"]
+        command += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
+        shell = _SHELL % self.board.shell
+        for name, text in (("extra-unit.test-shell.service", shell), ("unit-dropin.sysinit.target", _WANTED)):
+            encoded = base64.b64encode(text.encode()).decode()
+            command += ["-smbios", f"type=11,value=io.systemd.credential.binary:systemd.{name}={encoded}"]
+        self._start([*command, *more], fds)
+        return self
+
+    def listen(self, seconds: float) -> None:
+        """Lets it run for so long, whatever it shows: for a power cut in the middle of anything."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self.console.hear(left):
+            pass
+
+    def boots(self, system: str, seconds: float, since: int = 0) -> int:
+        """Waits until GRUB starts system A or B, in what the console says from `since` on.
+
+        Returns from where on to look for its shell.
+        """
+        self.console.wait_for(rf"Booting `Appliance, system {system}'", seconds, since)
+        while self.shell.hear(0):
+            pass
+        return len(self.shell.said)

@@ -1,0 +1,88 @@
+"""What the tests of the amd64 and arm64 images share: the files to boot, their cards, and the office they become."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+from tests.vm.disk_machine import DiskMachine, Emulated
+
+BUILT = Path(__file__).parents[2] / "build" / "image"
+# An emulated processor is some thirty times slower than a real one, and the machine may have others to serve.
+PATIENCE = 600
+WAN, LAN = 16, 17
+"""PCI slots of a box's cards, which Linux calls enp0s16 and enp0s17."""
+CARDS = ["-device", "virtio-net-pci,netdev=a,addr=10", "-netdev", "hubport,id=a,hubid=1"]
+CARDS += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", "hubport,id=b,hubid=2"]
+"""Both with a cable in, and nobody at its other end."""
+
+ALONE = """\
+version: 1
+site: zurich
+boxes:
+  zurich:
+    interfaces:
+      wan: {device: enp0s16, address: 203.0.113.2/24, gateway: 203.0.113.1}
+      lan: {device: enp0s17, address: 192.168.10.1/24}
+firewall:
+  allow:
+    - {from: lan, to: wan}
+  masquerade: [wan]
+"""
+"""An office without a tunnel."""
+
+OFFICE = ALONE.replace(
+    "firewall:\n  allow:\n",
+    """\
+tunnels:
+  office:
+    listen_port: 51820
+    addresses: [10.20.0.1/24]
+    peers:
+      geneva:
+        public_key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+        endpoint: 198.51.100.2:51820
+        address: 10.20.0.2
+        networks: [192.168.20.0/24]
+firewall:
+  allow:
+    - {from: lan, to: office.geneva}
+""",
+)
+"""An office with a tunnel to a branch."""
+
+
+def image(arch: str = "amd64") -> Path:
+    """The file that a person flashes."""
+    return next(BUILT.glob(f"appliance-*-{arch}.img"))
+
+
+def put(machine: Emulated, path: str, text: str) -> None:
+    """Writes a file, which only root may read."""
+    encoded = base64.b64encode(text.encode()).decode()
+    machine.sh(f"umask 077; echo {encoded} | base64 -d >{path}")
+
+
+def apply(machine: DiskMachine, text: str) -> str:
+    """Hands it an appliance.yaml, and has it confirmed by itself; returns what `appliance apply` said."""
+    put(machine, "/data/appliance/appliance.yaml", text)
+    return machine.sh("appliance apply --confirm auto", PATIENCE)
+
+
+def is_well(machine: DiskMachine) -> None:
+    """Waits until all units have started: none failed, its kernel is untainted, and its disk as it should be."""
+    assert machine.sh("systemctl is-system-running --wait", PATIENCE).strip() == "running"
+    assert machine.sh("systemctl --failed --plain --no-legend").strip() == ""
+    assert machine.sh("journalctl -b --no-pager | grep 'ordering cycle' || true").strip() == ""
+    assert machine.sh("cat /proc/sys/kernel/tainted").strip() == "0"
+    assert machine.run("cat /run/appliance-image/no-data")[0] == 1
+    assert machine.sh("findmnt -n -o FSTYPE /").strip() == "squashfs"
+    assert machine.sh("findmnt -n -o FSTYPE /data").strip() == "ext4"
+
+
+def the_tunnel_is_up_by(machine: DiskMachine, engine: str) -> None:
+    # One answer, looked at and handed over: the next one may come from the middle of a start.
+    asked = f'said=$(appliance status --json 2>/dev/null); echo "$said" | grep -q \'"engine": *"{engine}"\''
+    said = machine.sh(f'until {asked}; do sleep 1; done; echo "$said"', PATIENCE)
+    assert json.loads(said)["tunnels"][0]["engine"] == engine
