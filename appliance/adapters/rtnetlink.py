@@ -25,6 +25,7 @@ IFF_UP = 0x1
 IFF_LOWER_UP = 0x10000
 IPV6_DEFAULT_METRIC = 1024
 MACVLAN = "macvlan"
+VLAN = "vlan"
 # include/uapi/linux/rtnetlink.h
 RTPROT_RA = 9
 RTPROT_DHCP = 16
@@ -104,7 +105,7 @@ class RtNetlink:
                 addresses=frozenset(here),
                 mac=message.get_attr("IFLA_ADDRESS") or "",
                 # Of a veth it is the other end, in whatever namespace.
-                parent=names.get(message.get_attr("IFLA_LINK"), "") if kind == MACVLAN else "",
+                parent=names.get(message.get_attr("IFLA_LINK"), "") if kind in (MACVLAN, VLAN) else "",
                 lifetimes={address: seconds for address, seconds in here.items() if seconds != FOR_EVER},
                 provisional=frozenset(provisional.get(index, ())),
             )
@@ -203,6 +204,13 @@ class RtNetlink:
             index = self._index(parent)
             self.socket.link("add", ifname=device, kind=MACVLAN, link=index, address=mac, macvlan_mode="private")
         self.set_link(device, alias=alias)
+
+    def add_vlan(self, device: str, parent: str, number: int, alias: str) -> None:
+        """The VLAN `number` on `parent`, down; and its parent up, without which nobody could have it up."""
+        with _refusal(f"make {device} on {parent}", errno.EEXIST):
+            self.socket.link("add", ifname=device, kind=VLAN, link=self._index(parent), vlan_id=number)
+        self.set_link(device, alias=alias)
+        self.set_link(parent, up=True)
 
     def delete_link(self, device: str) -> None:
         with contextlib.suppress(OSError), _refusal(f"delete {device}", errno.ENODEV):

@@ -44,7 +44,9 @@ def _from_nothing(content: bytes, box: str) -> dict[str, Any]:
         desired = compile_box(content, box)
     except ConfigurationError as error:
         return {"problems": [to_json(problem) for problem in error.problems]}
-    cards = {link.device: ObservedLink(link.device, "", True, True, link.mtu or 1500) for link in desired.links}
+    made = {each.device: each.parent for each in desired.vlans}
+    names = {made.get(link.device, link.device): link.mtu or 1500 for link in desired.links}
+    cards = {name: ObservedLink(name, "", True, True, mtu) for name, mtu in names.items()}
     secrets = {peer.preshared_key: "" for tunnel in desired.tunnels for peer in tunnel.peers if peer.preshared_key}
     off = dict.fromkeys(desired.sysctls, "0")
     return shown(plan(desired, Observed(links=cards, secrets=secrets, sysctls=off)))

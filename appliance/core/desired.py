@@ -50,6 +50,7 @@ from appliance.core.state import (
     Uplink,
     tunnel_device,
 )
+from appliance.core.vlans import vlans
 
 BLACKHOLE_METRIC = 1_000_000
 """Behind every tunnel prefix: while a tunnel is away its packets end here and never leave by an uplink."""
@@ -123,6 +124,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         pair=pair,
         leased=leased,
         sessions=dialled,
+        vlans=vlans(box),
         key_days=config.keys.max_age if config.keys else 0,
         fetch=Fetch(config.bundles.url, config.bundles.every) if config.bundles else None,
         trust=Trust(config.trust.threshold, dict(config.trust.keys)) if config.trust else None,

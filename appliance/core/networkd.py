@@ -53,14 +53,19 @@ def card_file(config: Config, box: Box, name: str, moves: bool = False) -> str:
     """
     interface = box.interfaces[name]
     link: list[tuple[str, object]] = [("MTUBytes", interface.mtu)] if interface.mtu else []
+    link += [("ActivationPolicy", "manual")] if moves else []
+    return _silent(interface.device, f"{config.site}, {name}", link)
+
+
+def trunk_file(config: Config, device: str) -> str:
+    """The .network file of a card that carries VLANs, and that no interface names for itself."""
+    return _silent(device, f"{config.site}, VLANs", [])
+
+
+def _silent(device: str, description: str, link: list[tuple[str, object]]) -> str:
     silence = ("DHCP", "IPv6AcceptRA", "LinkLocalAddressing", "LLMNR", "MulticastDNS")
-    return _text(
-        [
-            ("Match", [("Name", interface.device)]),
-            ("Link", [*link, ("ActivationPolicy", "manual")] if moves else link),
-            ("Network", [("Description", f"{config.site}, {name}"), *((key, "no") for key in silence)]),
-        ]
-    )
+    network: list[tuple[str, object]] = [("Description", description), *((key, "no") for key in silence)]
+    return _text([("Match", [("Name", device)]), ("Link", link), ("Network", network)])
 
 
 def session_file(config: Config, box: Box, name: str) -> str:

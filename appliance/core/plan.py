@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_interface
 from itertools import product
 from typing import Any
 
-from appliance.core import lease_steps, peers, ppp_steps
+from appliance.core import lease_steps, peers, ppp_steps, vlans
 from appliance.core.in_force import in_force
 from appliance.core.login import login_keys
 from appliance.core.state import (
@@ -27,6 +27,7 @@ from appliance.core.state import (
     SESSION_DEVICE,
     TUNNEL_TABLE,
     USERSPACE,
+    VLAN_ALIAS,
     Desired,
     DesiredTunnel,
     Grant,
@@ -109,6 +110,7 @@ def plan(
     made.sysctls(quiet=True)
     made.files()
     made.removals()
+    made.vlans()
     made.leases()
     made.sessions()
     for tunnel in desired.tunnels:
@@ -252,12 +254,20 @@ class _Planner:
         for device, link in sorted(self.observed.links.items()):
             if not link.alias.startswith(ALIAS) or device in self.devices:
                 continue
-            if not device.startswith(LEASE_DEVICE):
+            if link.alias == VLAN_ALIAS:
+                if change := vlans.removal(link, self.desired.vlans):
+                    self.add(*change)
+                    self.lost_devices.add(device)
+            elif not device.startswith(LEASE_DEVICE):
                 self.remove_tunnel(link, "removed")
             elif change := lease_steps.removal(link, self.desired.leased):
                 self.add(*change)
                 self.lost_devices.add(device)
                 self.disturbs.append(f"{device.removeprefix(LEASE_DEVICE)}: the lease is asked for anew")
+
+    def vlans(self) -> None:
+        for step, *undo in vlans.changes(self.desired.vlans, self.observed.links):
+            self.add(step, *undo)
 
     def leases(self) -> None:
         links = {device: link for device, link in self.observed.links.items() if device not in self.lost_devices}

@@ -31,9 +31,11 @@ MONITORING_FILE = "/run/appliance-monitoring/listen"
 METRICS_PORT = 9586
 """TCP. Prometheus' list of default ports gives it to exporters of WireGuard."""
 ALIAS = "appliance: "
-"""Interface alias (IFLA_IFALIAS) with which the links of tunnels and leases begin."""
+"""Interface alias (IFLA_IFALIAS) with which the links of tunnels, leases and VLANs begin."""
 LEASE_DEVICE = "lease-"
 """How the devices of leased uplinks begin."""
+VLAN_ALIAS = f"{ALIAS}vlan"
+"""That of every VLAN's device."""
 
 SESSION_DEVICE = "ppp-"
 """How the devices of PPPoE uplinks begin."""
@@ -133,6 +135,15 @@ class DesiredLink:
     path: str = ""
     above: str = ""
     """The device that has its addresses, where that is another one (LeasedUplink)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """A VLAN (IEEE 802.1Q) on the card `parent`, by its ID: the device PARENT.ID."""
+
+    device: str
+    parent: str
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +333,7 @@ class Desired:
     pair: Pair | None = None
     leased: tuple[LeasedUplink, ...] = ()
     sessions: tuple[PppSession, ...] = ()
+    vlans: tuple[Vlan, ...] = ()
     notes: tuple[str, ...] = ()
     trust: Trust | None = None
     fetch: Fetch | None = None
@@ -449,6 +461,7 @@ def nothing(desired: Desired, files: bool = True) -> Desired:
         desired,
         uplinks=(),
         links=desired.links if files else (),
+        vlans=desired.vlans if files else (),
         files=desired.files if files else {},
         tunnels=(),
         leased=(),

@@ -89,6 +89,18 @@ class AddLeaseLink:
 
 
 @dataclass(frozen=True, slots=True)
+class AddVlan:
+    """Makes the device of a VLAN on the card `parent`, which is up from then on."""
+
+    device: str
+    parent: str
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.device}: add VLAN {self.id} on {self.parent}"
+
+
+@dataclass(frozen=True, slots=True)
 class StartSession:
     """Has pppd dial with the options that are written and the password `secret`; a session that is there ends before.
 
@@ -328,6 +340,7 @@ type Step = (
     | ReloadResolved
     | ReloadPair
     | AddLeaseLink
+    | AddVlan
     | StartSession
     | StopSession
     | DeleteLink

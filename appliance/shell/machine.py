@@ -20,11 +20,11 @@ from appliance.adapters.keys import Keys
 from appliance.adapters.nft import Nft
 from appliance.adapters.pppd import Sessions
 from appliance.adapters.pppoe import open_sessions
-from appliance.adapters.rtnetlink import MACVLAN, RtNetlink
+from appliance.adapters.rtnetlink import MACVLAN, VLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
 from appliance.core.plan import running_engine
-from appliance.core.state import ALIAS, KERNEL, Observed, ObservedDevice, ObservedLink
+from appliance.core.state import ALIAS, KERNEL, VLAN_ALIAS, Observed, ObservedDevice, ObservedLink
 from appliance.core.steps import PeerChange, Step
 from appliance.shell.paths import Paths
 
@@ -107,7 +107,7 @@ class Machine:
         """Our tunnels as their engines have them. A link that just came and carries no alias yet counts as well."""
         found = {}
         for device, link in links.items():
-            if (link.alias.startswith(ALIAS) or device.startswith("wg-")) and link.kind != MACVLAN:
+            if (link.alias.startswith(ALIAS) or device.startswith("wg-")) and link.kind not in (MACVLAN, VLAN):
                 try:
                     state = self.engines[running_engine(link)].read(device)
                 except Refused as error:
@@ -137,6 +137,8 @@ class Machine:
                 systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
             case steps.AddLeaseLink(device, parent, mac, alias):
                 self.netlink.add_macvlan(device, parent, mac, alias)
+            case steps.AddVlan(device, parent, number):
+                self.netlink.add_vlan(device, parent, number, VLAN_ALIAS)
             case steps.StartSession(device, secret, begun_with):
                 self.sessions.start(device, self.keys.password(secret), begun_with)
             case steps.StopSession(device):

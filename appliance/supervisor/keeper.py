@@ -210,11 +210,14 @@ class Keeper:
     def _possible(self, desired: Desired, observed: Observed) -> None:
         """What can be known beforehand to fail, said before anything is touched."""
         present = observed.links
+        made = {each.device: each.parent for each in desired.vlans}
         for link in desired.links:
-            if link.device not in present:
+            # A VLAN comes with the plan, if its card is there.
+            card = link.device if link.device in present else made.get(link.device, link.device)
+            if card not in present:
                 have = ", ".join(name for name, each in sorted(present.items()) if not each.kind or each.kind == "veth")
                 raise ApplyFailed(
-                    f"boxes.{desired.box}.interfaces.{link.name}.device: {link.device} does not exist on this box, "
+                    f"boxes.{desired.box}.interfaces.{link.name}.device: {card} does not exist on this box, "
                     f"which has {have or 'none'}; nothing was changed"
                 )
         ours = {state.listen_port for state in observed.devices.values()}

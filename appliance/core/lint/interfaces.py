@@ -10,6 +10,7 @@ from appliance.core.prefixes import Prefix, prefix
 from appliance.core.problems import Problem
 from appliance.core.state import LEASE_DEVICE, SESSION_DEVICE
 from appliance.core.values import Address
+from appliance.core.vlans import FIRST, LAST, vlan_of
 
 IPV6_MINIMUM_MTU = 1280
 """RFC 8200, section 5: every link that carries IPv6 carries packets of this size; Linux turns IPv6 off below it."""
@@ -36,6 +37,13 @@ def _devices(site: Site) -> Iterator[Problem]:
         what = next((word for prefix, word in taken.items() if device.startswith(prefix)), "")
         if what:
             message = f"{device} would be the device of {what}; write a physical one such as enp1s0 (see `ip link`)"
+            yield Problem(path, message)
+        vlan = vlan_of(device)
+        if vlan and not FIRST <= vlan.id <= LAST:
+            message = f"{vlan.id} is no VLAN; its number is from {FIRST} to {LAST}, as in {vlan.parent}.20"
+            yield Problem(path, message)
+        elif vlan and vlan_of(vlan.parent):
+            message = f"{device} would be a VLAN inside a VLAN; write the card and one number, such as enp1s0.20"
             yield Problem(path, message)
         if device == "lo":
             yield Problem(path, "lo is the loopback device; write a physical one such as enp1s0 (see `ip link`)")
