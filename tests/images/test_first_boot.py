@@ -1,20 +1,48 @@
-"""From the file that a person flashes to an office, as the machine's console tells it.
+"""From the file that a person flashes to an office with its lines, as the machine's console and its neighbours tell it.
 
 build/image/*.img ─► disk of 4 GB ─► OVMF with Secure Boot ─► shim ─► GRUB ─► kernel ─► the product
                                              ▲
-                                    the power is cut, four times
+                                    the power is cut, five times
+
+                  ┌────────┐
+    provider ─────┤ zurich ├───── host 192.168.10.20
+ 203.0.113.1      └────────┘ └ ─ ─ guest 192.168.30.20 (VLAN 20 on the same cable)
+
+Provider, host and guest are namespaces of one more machine, with a kernel that knows VLANs and PPP.
 """
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.images.office import CARDS, OFFICE, PATIENCE, apply, image, is_well, the_tunnel_is_up_by
+from tests.images.office import (
+    CARDS,
+    LAN,
+    OFFICE,
+    PATIENCE,
+    WAN,
+    apply,
+    image,
+    is_well,
+    put,
+    the_tunnel_is_up_by,
+)
+from tests.lab import Lab
+from tests.labs.pppoe_provider import OPTIONS, PASSWORD, SECRETS, USER, server
+from tests.vm.cards import Card
 from tests.vm.disk_machine import DiskMachine
+from tests.vm.machine import Neighbour
+
+GUESTS = "      guests: {device: enp0s17.20, address: 192.168.30.1/24}\ntunnels:"
+WITH_GUESTS = OFFICE.replace("tunnels:", GUESTS).replace("  allow:\n", "  allow:\n    - {from: guests, to: wan}\n")
+DIALLED = f"wan: {{device: enp0s16.7, address: pppoe, pppoe: {{user: {USER}, password: {{secret: provider}}}}}}"
+WITH_PPPOE = re.sub("wan: {device.*", DIALLED, WITH_GUESTS)
 
 
 @pytest.fixture
@@ -29,7 +57,7 @@ def monotonic(machine: DiskMachine, unit: str, when: str) -> int:
     return int(machine.sh(f"systemctl show --value -p {when}TimestampMonotonic {unit}").strip())
 
 
-def test_from_the_file_to_an_office(machine: DiskMachine) -> None:
+def test_from_the_file_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Path) -> None:
     machine.power_on()
     for seconds in sorted(random.Random(5).uniform(10, 40) for _ in range(3)):
         machine.listen(seconds)
@@ -61,14 +89,87 @@ def test_from_the_file_to_an_office(machine: DiskMachine) -> None:
     the_tunnel_is_up_by(machine, "kernel")
     assert "wireguard" in machine.sh("lsmod")
 
-    # With the module masked, the bundled engine carries the tunnel; what was confirmed is there after a power cut.
+    # What was confirmed is there after a power cut.
     identity = machine.sh("cat /data/machine-id")
     machine.sh("sync")
     machine.power_cut()
-    machine.power_on(CARDS).booted(PATIENCE)
-    assert machine.sh("cat /data/machine-id") == identity
-    the_tunnel_is_up_by(machine, "kernel")
+    cards = [Card(lab.switch(name), "zurich", place) for name, place in (("wan", WAN), ("lan", LAN))]
+    others = Neighbour(tmp_path / "others", [Card(card.switch, "others", 20 + n) for n, card in enumerate(cards)])
+    try:
+        machine.power_on([word for card in cards for word in card.plug()], [card.end for card in cards])
+        others.power_on().booted(PATIENCE)
+        machine.booted(PATIENCE)
+        assert machine.sh("cat /data/machine-id") == identity
+        the_tunnel_is_up_by(machine, "kernel")
+        is_well(machine)
+        print(machine.sh("systemd-analyze --no-pager; systemd-analyze critical-chain --no-pager"))
+        print(machine.sh("systemd-analyze blame --no-pager | head -n 12; free -m; df -h /data"))
+        a_vlan_and_the_short_way(machine, others)
+        a_session_over_a_vlan(machine, others)
+    finally:
+        others.power_cut()
+
+    # With the module masked, the bundled engine carries the tunnel, and `status` says so.
     machine.sh("printf 'blacklist wireguard\\ninstall wireguard /bin/false\\n' >/etc/modprobe.d/none.conf")
     machine.sh("systemctl stop appliance; ip link del wg-office; rmmod wireguard; systemctl start appliance", PATIENCE)
     the_tunnel_is_up_by(machine, "userspace")
-    print(machine.sh("systemd-analyze --no-pager; systemd-analyze blame --no-pager | head -n 12; free -m; df -h /data"))
+    said = machine.run("appliance status", PATIENCE)[1]
+    print(said)
+    assert "userspace" in said
+
+
+def a_vlan_and_the_short_way(machine: DiskMachine, others: Neighbour) -> None:
+    """Two networks on one cable; and what passes between networks leaves the firewall's rules out, once allowed."""
+    others.sh(
+        "ip address add 203.0.113.1/24 dev eth0; ip link set eth0 up; ip netns add host; ip netns add guest;"
+        "ip link set eth1 netns host; ip -n host link set eth1 up; ip -n host address add 192.168.10.20/24 dev eth1;"
+        "ip -n host route add default via 192.168.10.1;"
+        "ip -n host link add link eth1 name vlan20 netns guest type vlan id 20; ip -n guest link set vlan20 up;"
+        "ip -n guest address add 192.168.30.20/24 dev vlan20; ip -n guest route add default via 192.168.30.1"
+    )
+    said = apply(machine, WITH_GUESTS)
+    assert "enp0s17.20: add VLAN 20 on enp0s17" in said, said
+    assert "802.1Q id 20" in machine.sh("ip -d link show enp0s17.20")
+    for who, address in (("host", "192.168.10.1"), ("guest", "192.168.30.1"), ("guest", "203.0.113.1")):
+        others.sh(f"until ip netns exec {who} ping -n -c 1 -W 1 {address}; do :; done", PATIENCE)
+    assert others.run("ip netns exec guest ping -n -c 2 -W 1 192.168.10.20")[0] == 1
+
+    flows = machine.sh("nft list flowtable inet appliance fast")
+    assert all(device in flows for device in ("enp0s16", "enp0s17", "enp0s17.20")), flows
+    others.sh("(socat -u TCP-LISTEN:7000,fork,reuseaddr OPEN:/run/got,creat,append >/dev/null 2>&1 &)")
+    for who in ("host", "guest"):
+        talk = f"while sleep 0.2; do echo {who}; done | socat -u - TCP:203.0.113.1:7000"
+        others.sh(f"(ip netns exec {who} sh -c '{talk}' >/dev/null 2>&1 &)")
+        source = {"host": "192.168.10.20", "guest": "192.168.30.20"}[who]
+        short = f"conntrack -L -p tcp --orig-src {source} 2>/dev/null | grep OFFLOAD"
+        print(machine.sh(f"until {short}; do sleep 1; done", PATIENCE))
+    # No packet of theirs meets the hook any more in which the rules stand.
+    machine.sh(
+        "nft 'table inet probe { chain forward { type filter hook forward priority -200;"
+        "tcp dport 7000 counter; tcp sport 7000 counter; }; }'"
+    )
+    for who in ("host", "guest"):
+        before = int(others.sh(f"grep -c {who} /run/got"))
+        others.sh(f"until [ $(grep -c {who} /run/got) -ge {before + 20} ]; do sleep 1; done", PATIENCE)
+    counted = machine.sh("nft list table inet probe; nft delete table inet probe")
+    assert counted.count("counter packets 0 ") == 2, counted
+    others.sh("pkill socat")
+
+
+def a_session_over_a_vlan(machine: DiskMachine, others: Neighbour) -> None:
+    """As many providers have it: PPPoE in VLAN 7 of the line."""
+    put(others, "/run/pppoe-options", OPTIONS)
+    put(others, "/etc/ppp/chap-secrets", SECRETS)
+    others.sh(
+        "ip address flush dev eth0; ip address add 203.0.113.1/32 dev lo; sysctl -qw net.ipv4.ip_forward=1;"
+        "ip link add link eth0 name eth0.7 type vlan id 7; ip link set eth0.7 up;"
+        f"({' '.join(server('eth0.7'))} >/run/pppoe-server 2>&1 &)"
+    )
+    machine.sh("mkdir -p -m 700 /data/appliance/secrets")
+    put(machine, "/data/appliance/secrets/provider", PASSWORD + "\n")
+    print(apply(machine, WITH_PPPOE))
+    machine.sh("until ip -o address show dev ppp-wan | grep 'inet 100.64.0.1'; do sleep 1; done", PATIENCE)
+    assert "802.1Q id 7" in machine.sh("ip -d link show enp0s16.7")
+    others.sh("until ip netns exec host ping -n -c 1 -W 1 203.0.113.1; do :; done", PATIENCE)
+    uplink = json.loads(machine.sh("appliance status --json || true"))["uplinks"][0]
+    assert uplink["session"]["up"] and uplink["card"] == "enp0s16.7", uplink

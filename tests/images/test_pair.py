@@ -147,7 +147,7 @@ class Pair:
         self.alpha, self.bravo = (
             Box(folder / name, name, Card(wan, name, WAN), Card(self.lan, name, LAN)) for name in ("alpha", "bravo")
         )
-        self.branch = Neighbour(folder / "branch", [Card(line, "branch", 1), Card(branch_lan, "branch", 2)])
+        self.branch = Neighbour(folder / "branch", [Card(line, "branch", 20), Card(branch_lan, "branch", 21)])
 
     @property
     def boxes(self) -> tuple[Box, Box]:
