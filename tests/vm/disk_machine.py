@@ -197,10 +197,14 @@ class DiskMachine(Emulated):
         board: Board = MINI_PC,
         discards: bool = True,
         cores: int = 2,
+        leaps: bool = False,
     ) -> None:
-        """`discards`: what the disk is told to forget is gone; otherwise it says so, and keeps it."""
+        """`discards`: what the disk is told to forget is gone; otherwise it says so, and keeps it.
+
+        `leaps`: its time leaps over what it sleeps, so that idle hours pass in minutes; it has one core, then.
+        """
         super().__init__(folder)
-        self.board, self.cores = board, cores
+        self.board, self.cores, self.leaps = board, 1 if leaps else cores, leaps
         self.discard = "unmap" if discards else "ignore"
         self.disk = folder / "disk"
         subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
@@ -211,7 +215,9 @@ class DiskMachine(Emulated):
 
     def power_on(self, more: Sequence[str] = (), fds: Sequence[int] = ()) -> Self:
         """Starts it. `more` are further arguments of QEMU, `fds` the file descriptors that they name."""
-        command = [*self.board.command, "-accel", "tcg,thread=multi,tb-size=512"]
+        command = [*self.board.command, "-accel", f"tcg,thread={'single' if self.leaps else 'multi'},tb-size=512"]
+        # An instruction takes 8 ns of its time (QEMU, "TCG instruction counting").
+        command += ["-icount", "shift=3,sleep=off", "-rtc", "clock=vm"] if self.leaps else []
         command += ["-smp", str(self.cores), "-m", "1024", "-display", "none", "-nic", "none"]
         if self.board.uefi:
             for unit, file in enumerate((self.board.uefi[0], self.folder / "variables")):
