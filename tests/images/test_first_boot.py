@@ -2,7 +2,7 @@
 
 build/image/*.img ─► disk of 4 GB ─► OVMF with Secure Boot ─► shim ─► GRUB ─► kernel ─► the product
                                              ▲
-                                    the power is cut, five times
+                                    the power is cut, six times
 
                   ┌────────┐
     provider ─────┤ zurich ├───── host 192.168.10.20
@@ -18,6 +18,8 @@ import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import join
+from typing import cast
 
 import pytest
 
@@ -33,16 +35,37 @@ from tests.images.office import (
     put,
     the_tunnel_is_up_by,
 )
-from tests.lab import Lab
-from tests.labs.pppoe_provider import OPTIONS, PASSWORD, SECRETS, USER, server
+from tests.lab import Lab, Node
+from tests.labs.pppoe_provider import PASSWORD, USER, Provider
 from tests.vm.cards import Card
 from tests.vm.disk_machine import DiskMachine
-from tests.vm.machine import Neighbour
+from tests.vm.neighbour import Neighbour
 
+DOWN = "\x0e"
+"""Control-N, at GRUB's menu (GRUB manual, "The flow of control")."""
 GUESTS = "      guests: {device: enp0s17.20, address: 192.168.30.1/24}\ntunnels:"
 WITH_GUESTS = OFFICE.replace("tunnels:", GUESTS).replace("  allow:\n", "  allow:\n    - {from: guests, to: wan}\n")
 DIALLED = f"wan: {{device: enp0s16.7, address: pppoe, pppoe: {{user: {USER}, password: {{secret: provider}}}}}}"
 WITH_PPPOE = re.sub("wan: {device.*", DIALLED, WITH_GUESTS)
+
+
+class AsNode:
+    """A neighbour where a node of a lab is expected, by whoever only writes files there and runs commands."""
+
+    def __init__(self, machine: Neighbour) -> None:
+        self.machine = machine
+
+    def put(self, path: str, content: str, mode: int) -> None:
+        put(self.machine, path, content)
+
+    def sh(self, script: str) -> str:
+        return self.machine.sh(script)
+
+    def run(self, *words: str) -> str:
+        return self.machine.sh(join(words))
+
+    def popen(self, *words: str) -> None:
+        self.machine.sh(f"({join(words)} >/dev/null 2>&1 &)")
 
 
 @pytest.fixture
@@ -93,6 +116,8 @@ def test_from_the_file_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Pa
     identity = machine.sh("cat /data/machine-id")
     machine.sh("sync")
     machine.power_cut()
+    a_shell_from_the_menu(machine)
+    machine.power_cut()
     cards = [Card(lab.switch(name), "zurich", place) for name, place in (("wan", WAN), ("lan", LAN))]
     others = Neighbour(tmp_path / "others", [Card(card.switch, "others", 20 + n) for n, card in enumerate(cards)])
     try:
@@ -116,6 +141,26 @@ def test_from_the_file_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Pa
     said = machine.run("appliance status", PATIENCE)[1]
     print(said)
     assert "userspace" in said
+
+
+def a_shell_from_the_menu(machine: DiskMachine) -> None:
+    """The rescue entry: root on the console, the office's configuration not carried out, no network."""
+    machine.power_on(CARDS)
+    machine.console.wait_for("Rescue: a root shell on system A", PATIENCE)
+    machine.console.write(DOWN + DOWN + "\r")
+    machine.console.wait_for("[Pp]ress Enter for maintenance", PATIENCE)
+    machine.console.write("\r")
+    # Said again: what is typed while a shell sets up its line may be thrown away.
+    for _ in range(20):
+        machine.console.write("echo $(id -un) in $(systemctl is-active rescue.target appliance systemd-networkd)\r")
+        machine.listen(3)
+        if "root in active inactive inactive" in machine.console.said:
+            break
+    machine.console.wait_for("root in active inactive inactive", 1)
+    machine.booted(PATIENCE)
+    cards = machine.sh("ip -o -brief link | grep -v ^lo").splitlines()
+    assert len(cards) == 2 and all("DOWN" in line for line in cards), cards
+    assert machine.sh("cat /proc/sys/net/ipv4/ip_forward").strip() == "0"
 
 
 def a_vlan_and_the_short_way(machine: DiskMachine, others: Neighbour) -> None:
@@ -158,13 +203,11 @@ def a_vlan_and_the_short_way(machine: DiskMachine, others: Neighbour) -> None:
 
 def a_session_over_a_vlan(machine: DiskMachine, others: Neighbour) -> None:
     """As many providers have it: PPPoE in VLAN 7 of the line."""
-    put(others, "/run/pppoe-options", OPTIONS)
-    put(others, "/etc/ppp/chap-secrets", SECRETS)
     others.sh(
         "ip address flush dev eth0; ip address add 203.0.113.1/32 dev lo; sysctl -qw net.ipv4.ip_forward=1;"
-        "ip link add link eth0 name eth0.7 type vlan id 7; ip link set eth0.7 up;"
-        f"({' '.join(server('eth0.7'))} >/run/pppoe-server 2>&1 &)"
+        "ip link add link eth0 name eth0.7 type vlan id 7; ip link set eth0.7 up"
     )
+    Provider(cast(Node, AsNode(others)), "eth0.7").start()
     machine.sh("mkdir -p -m 700 /data/appliance/secrets")
     put(machine, "/data/appliance/secrets/provider", PASSWORD + "\n")
     print(apply(machine, WITH_PPPOE))

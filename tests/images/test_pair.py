@@ -40,7 +40,7 @@ from tests.images.office import LAN, PATIENCE, WAN, apply, image, is_well, put
 from tests.lab import Capture, Connections, Lab, Node, Probe, ProbeReport, capture, genkey, wait_for
 from tests.vm.cards import Card
 from tests.vm.disk_machine import DiskMachine
-from tests.vm.machine import Neighbour
+from tests.vm.neighbour import Neighbour
 
 HOST, BRANCH_HOST, SERVER = "192.168.10.20", "192.168.20.20", "203.0.113.1"
 VIRTUAL, LAN_ROUTER = "203.0.113.10", "192.168.10.1"

@@ -7,7 +7,7 @@ from tests.lab import Node, wait_for
 USER, PASSWORD = "office@example.net", 'p"4 s\\s'
 NAME_SERVER = "192.0.2.53"
 
-OPTIONS = f"""\
+_OPTIONS = f"""\
 require-chap
 name provider
 noccp
@@ -19,24 +19,14 @@ lcp-echo-interval 0
 nolog
 """
 
-_QUOTED = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
-SECRETS = f'"{USER}" * "{_QUOTED}" *\n'
-"""chap-secrets (pppd(8))."""
-
-
-def server(card: str) -> list[str]:
-    """The command, with its options in /run/pppoe-options; every session gets an address from 100.64.0.10 on."""
-    words = ["pppoe-server", "-F", "-I", card, "-L", "100.64.0.1", "-R", "100.64.0.10", "-N", "4"]
-    return [*words, "-C", "provider", "-O", "/run/pppoe-options"]
-
 
 class Provider:
-    """Speaks on `card` of `node`."""
+    """Speaks on `card` of `node`; every session gets an address from 100.64.0.10 on."""
 
     def __init__(self, node: Node, card: str) -> None:
         self.node, self.card = node, card
-        node.put("/run/pppoe-options", OPTIONS, 0o600)
-        node.put("/etc/ppp/chap-secrets", SECRETS, 0o600)
+        node.put("/run/pppoe-options", _OPTIONS, 0o600)
+        node.put("/etc/ppp/chap-secrets", f'"{USER}" * "{_escaped(PASSWORD)}" *\n', 0o600)
         node.sh(f"ip address add {NAME_SERVER}/32 dev lo")
         node.run(
             *("dnsmasq", "--no-resolv", "--no-hosts", "--pid-file=/run/names.pid", f"--listen-address={NAME_SERVER}"),
@@ -44,7 +34,10 @@ class Provider:
         )
 
     def start(self) -> None:
-        self.server = self.node.popen(*server(self.card))
+        self.server = self.node.popen(
+            *("pppoe-server", "-F", "-I", self.card, "-L", "100.64.0.1", "-R", "100.64.0.10", "-N", "4"),
+            *("-C", "provider", "-O", "/run/pppoe-options"),
+        )
 
     def stop(self) -> None:
         """Without a word to anybody, as a power cut does."""
@@ -54,3 +47,7 @@ class Provider:
 
     def sessions(self) -> str:
         return self.node.sh("ip -o link show type ppp")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
