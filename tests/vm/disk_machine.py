@@ -205,6 +205,8 @@ class DiskMachine(Emulated):
         """
         super().__init__(folder)
         self.board, self.cores, self.leaps = board, 1 if leaps else cores, leaps
+        self.units = {"extra-unit.test-shell.service": _SHELL % board.shell, "unit-dropin.sysinit.target": _WANTED}
+        """What systemd is given besides its own units (systemd.system-credentials(7))."""
         self.discard = "unmap" if discards else "ignore"
         self.disk = folder / "disk"
         subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
@@ -225,8 +227,7 @@ class DiskMachine(Emulated):
                 command += ["-drive", f"if=pflash,format=raw,unit={unit},file={file},readonly={readonly}"]
         command += ["-drive", f"if=none,id=disk,file={self.disk},format=raw,cache=unsafe,discard={self.discard}"]
         command += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
-        shell = _SHELL % self.board.shell
-        for name, text in (("extra-unit.test-shell.service", shell), ("unit-dropin.sysinit.target", _WANTED)):
+        for name, text in self.units.items():
             encoded = base64.b64encode(text.encode()).decode()
             command += ["-smbios", f"type=11,value=io.systemd.credential.binary:systemd.{name}={encoded}"]
         self._start([*command, *more], fds)
