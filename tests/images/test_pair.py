@@ -16,8 +16,8 @@
 Virtual addresses: 203.0.113.10 and 192.168.10.1. alpha is preferred. alpha, bravo and branch are emulated machines; the
 rest are namespaces, which cost next to nothing.
 
-An emulated processor is slow, and three of them share what there is: outages are told as multiples of the round trip
-that the same path has when nothing happens.
+An emulated processor is slow, and three of them share what there is: adverts come every 0.2 s, not every 0.05 s, and
+outages are told as multiples of the round trip that the same path has when nothing happens.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ boxes:
       lan: {device: enp0s17, address: 192.168.10.3/24}
 failover:
   prefer: alpha
+  advert_seconds: 0.2
   virtual_addresses:
     wan: 203.0.113.10/24
     lan: 192.168.10.1/24
@@ -229,8 +230,8 @@ def table(outages: list[Outage], idle: Outage) -> str:
 
 LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<mac>[0-9a-f:]{17}) > .*")
 ADVERT_BEFORE, ADVERT_AFTER = 1.0, 0.1
-"""Who says by VRRP that it is master, every 0.05 s, may speak: for so many seconds around each advert. An emulated
-processor may keep an advert waiting."""
+"""Who says by VRRP that it is master may speak: for so many seconds around each advert. An emulated processor may keep
+an advert waiting."""
 
 
 @contextmanager
