@@ -44,7 +44,8 @@ from tests.vm.neighbour import Neighbour
 
 HOST, BRANCH_HOST, SERVER = "192.168.10.20", "192.168.20.20", "203.0.113.1"
 VIRTUAL, LAN_ROUTER = "203.0.113.10", "192.168.10.1"
-INTERVAL = 0.01
+INTERVAL = 0.05
+"""An emulated processor that encrypts is busy with a few hundred packets a second."""
 LONGEST_MS = 5000
 """A plain keepalived + wg-quick pair is silent for 15 s on real processors: a peer waits that long by protocol."""
 CONNECTIONS = 10
@@ -206,10 +207,10 @@ def watch(pair: Pair, event: str, happens: Callable[[], None]) -> Outage:
     with ExitStack() as stack:
         probes = {name: stack.enter_context(Probe(*ends, INTERVAL)) for name, ends in paths(pair).items()}
         for probe in probes.values():
-            probe.flowing(60, 100)
+            probe.flowing(60, 20)
         happens()
         for probe in probes.values():
-            probe.flowing(60, 100)
+            probe.flowing(60, 20)
         with ThreadPoolExecutor(len(probes)) as pool:
             return Outage(event, dict(zip(probes, pool.map(Probe.stop, probes.values()), strict=True)))
 
