@@ -38,23 +38,27 @@ class Sessions:
         return int(text) if text.isdecimal() else None
 
     def start(self, device: str, password: str, begun_with: str) -> None:
-        """Dials anew. Raises Refused; a session that is there ends first, and the provider is told.
+        """Dials anew, and does not wait for it: a box of a pair that stands still for a quarter of a second believes
+        that it missed something. Raises Refused; a session that is there ends first, and the provider is told.
 
         How the last attempt ended is known on, where nothing has changed since.
         """
-        ended = self.ended(device) if self._text(self.folder / f"{device}.begun") == begun_with else None
-        self.stop(device)
-        if ended is not None:
-            write_whole(self.folder / f"{device}.ended", str(ended).encode(), 0o600)
+        if self._text(self.folder / f"{device}.begun") != begun_with:
+            (self.folder / f"{device}.ended").unlink(missing_ok=True)
         write_whole(self.folder / f"{device}.password", f"password {quoted(password)}\n".encode(), 0o600)
         write_whole(self.folder / f"{device}.begun", begun_with.encode(), 0o600)
-        systemd.start(systemd.pppoe_unit(device))
+        systemd.restart_later(systemd.pppoe_unit(device))
 
     def stop(self, device: str) -> None:
         """Ends the session, and forgets its password. Raises Refused."""
         systemd.stop(systemd.pppoe_unit(device))
         for suffix in ("password", "begun", "ended"):
             (self.folder / f"{device}.{suffix}").unlink(missing_ok=True)
+
+    def stop_later(self, device: str) -> None:
+        """Asks for the session's end and does not wait; whoever dials meanwhile begins anew. Raises Refused."""
+        (self.folder / f"{device}.begun").unlink(missing_ok=True)
+        systemd.stop_later(systemd.pppoe_unit(device))
 
     def _text(self, path: Path) -> str:
         with contextlib.suppress(OSError):

@@ -65,6 +65,11 @@ def start_later(unit: str) -> None:
     _run("systemctl", "start", "--no-block", unit)
 
 
+def restart_later(unit: str) -> None:
+    """The same, without waiting for it."""
+    _run("systemctl", "restart", "--no-block", unit)
+
+
 def stop(unit: str) -> None:
     _run("systemctl", "stop", unit)
 
@@ -80,12 +85,15 @@ def reboot() -> None:
 
 
 def running(unit: str) -> bool:
-    """Whether the unit runs or is about to; one that starts again by itself is deactivating in between."""
+    """Whether the unit runs or is about to (a job is queued); one that starts again by itself is deactivating in
+    between."""
     try:
-        state = _run("systemctl", "show", "--property=ActiveState", "--value", unit).strip()
+        lines = _run("systemctl", "show", "--property=ActiveState,Job", unit).splitlines()
     except Refused:
         return False
-    return state in ("active", "activating", "reloading", "deactivating")
+    found = dict(line.split("=", 1) for line in lines if "=" in line)
+    running = found.get("ActiveState") in ("active", "activating", "reloading", "deactivating")
+    return running or found.get("Job", "0") not in ("", "0")
 
 
 def state(unit: str) -> dict[str, str]:

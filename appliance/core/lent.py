@@ -13,14 +13,21 @@ FOR_EVER = 0xFFFF_FFFF
 def leases(desired: Desired, observed: Observed) -> tuple[Lease, ...]:
     """What was lent to the uplinks of `desired`; none on a box whose leased uplinks are down."""
     found: list[Lease] = []
+    above = {session.name: session.device for session in desired.sessions}
     for uplink in desired.leased:
         link = observed.links.get(uplink.device)
         if link is not None and link.up:
             found += _leases(uplink, link, observed)
+            address = _ipv4(observed.links.get(above.get(uplink.name, "")))
             for each in observed.open_sessions:
                 if each.device == uplink.device:
-                    found.append(Lease(uplink.name, "", each.provider, FOR_EVER, each.number))
+                    found.append(Lease(uplink.name, address, each.provider, FOR_EVER, each.number))
     return tuple(found)
+
+
+def _ipv4(link: ObservedLink | None) -> str:
+    """What hides connections behind a session."""
+    return min((one for one in (link.addresses if link else ()) if _version(one) == 4), default="")
 
 
 def superseded(link: ObservedLink) -> tuple[str, ...]:

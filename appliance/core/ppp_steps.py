@@ -33,7 +33,8 @@ def changes(desired: Desired, observed: Observed, previous: Desired | None, mute
     wanted = {session.device: session for session in desired.sessions}
     for device, now in sorted(observed.sessions.items()):
         path = _options(device)
-        if device in wanted and not (muted and now.running):
+        # Without a word of what it was begun with, it is being ended already (adapters/pppd.py, stop_later).
+        if device in wanted and not (muted and now.running and now.begun_with):
             continue
         again = _start(before[device].password, device, observed) if device in before else None
         if now.running:

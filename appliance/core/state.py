@@ -183,7 +183,7 @@ class Lease:
     """An address, ADDRESS/LENGTH, that is lent to an uplink for so many more `seconds`. `gateway` "": none with it.
 
     Or a PPPoE session, which nobody can take over, but end: `session` is its number, `gateway` the hardware address
-    of the provider's end, `address` "".
+    of the provider's end, `address` what the session has, "" as long as that is being agreed upon.
     """
 
     uplink: str

@@ -50,6 +50,8 @@ class TakeoverShell:
     def __init__(self, machine: Machine, desired: Desired) -> None:
         self.machine = machine
         self.leases: tuple[Lease, ...] = ()
+        self.hidden: dict[str, str] = {}
+        """By device, the IPv4 address that connections were hidden behind last."""
         self.asked: dict[str, list[Asked]] = {}
         self.numbers: dict[str, int] = {}
         """The interfaces of the engines that were seen last, by tunnel."""
@@ -59,6 +61,7 @@ class TakeoverShell:
         """Takes over another configuration."""
         self.desired = desired
         self.uplinks = {uplink.name: uplink for uplink in desired.leased}
+        self.dialled = {session.name: session.device for session in desired.sessions}
         self.tunnels = [tunnel for tunnel in desired.tunnels if tunnel.moves]
         self.peers = {peer.name: (tunnel, peer) for tunnel in self.tunnels for peer in tunnel.peers}
 
@@ -91,8 +94,8 @@ class TakeoverShell:
                 with contextlib.suppress(Refused, OSError):
                     self._re_add(tunnel, found[0], tunnel.peers, 0)
         for session in self.desired.sessions:
-            with contextlib.suppress(Refused):
-                systemd.stop_later(systemd.pppoe_unit(session.device))
+            with contextlib.suppress(Refused, OSError):
+                self.machine.sessions.stop_later(session.device)
 
     def unmute(self) -> None:
         """All that can be; an engine that just died is the next look's."""
@@ -215,13 +218,14 @@ class TakeoverShell:
 
     def note_leases(self, leases: Sequence[Lease]) -> None:
         """What is hidden behind a lease is hidden behind this one from now on; what was behind another one ends."""
-        before, self.leases = self._lent(self.leases), tuple(leases)
-        now = self._lent(leases)
+        self.leases = tuple(leases)
         self.fill_map()
-        for device, address in before.items():
-            if now.get(device, address) != address:
+        for device, address in self._lent(leases).items():
+            # A line that was down for a while has no address then, and may come back with another one.
+            before, self.hidden[device] = self.hidden.get(device, address), address
+            if before != address:
                 with contextlib.suppress(Refused):
-                    conntrack.forget_address(address)
+                    conntrack.forget_address(before)
 
     def fill_map(self) -> None:
         """Again whenever the table may be a new one. It has no such map where nothing hides behind a lease."""
@@ -235,9 +239,12 @@ class TakeoverShell:
         return [(lease, self.uplinks[lease.uplink]) for lease in leases if lease.uplink in self.uplinks]
 
     def _lent(self, leases: Iterable[Lease]) -> dict[str, str]:
-        """IPv4 addresses by device."""
-        known = self._known(leases)
-        return {uplink.device: lease.address.split("/")[0] for lease, uplink in known if "." in lease.address}
+        """IPv4 addresses by device: of a lease, or of a PPPoE session."""
+        return {
+            self.dialled.get(uplink.name, uplink.device): lease.address.split("/")[0]
+            for lease, uplink in self._known(leases)
+            if "." in lease.address
+        }
 
     # -- connections and neighbours -----------------------------------------------------------------------------------
 
@@ -251,7 +258,7 @@ class TakeoverShell:
         asked += [
             (lease.address.split("/")[0], uplink.device, lease.gateway)
             for lease, uplink in self._known(self.leases)
-            if lease.address
+            if lease.address and not lease.session
         ]
         for source, device, gateway in asked:
             if gateway and ":" not in gateway:
@@ -293,7 +300,8 @@ class TakeoverShell:
         pair = self.desired.pair
         mine = [(one.device, one.address.split("/")[0]) for one in (pair.virtual_addresses if pair else ())]
         for device, address in (*mine, *self._lent(self.leases).items()):
-            if ":" not in address:
+            # A session has nobody to tell: its other end is the only one there is.
+            if ":" not in address and device not in self.dialled.values():
                 self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", device, address)
 
     def drop_virtual_addresses(self) -> None:

@@ -96,8 +96,9 @@ def test_a_box_that_is_not_master_does_not_dial() -> None:
     muted = Role(muted=True)
     assert steps(DESIRED, NOTHING, role=muted) == [WriteFile(PATH, "options")]
     assert steps(DESIRED, UP, role=muted) == [StopSession("ppp-wan")]
-    hung_up = replace(UP, sessions={"ppp-wan": ObservedSession(False, "")})
-    assert steps(DESIRED, hung_up, role=muted) == []
+    for hung_up in (ObservedSession(False, ""), ObservedSession(True, "")):
+        assert steps(DESIRED, replace(UP, sessions={"ppp-wan": hung_up}), role=muted) == []
+        assert steps(DESIRED, replace(UP, sessions={"ppp-wan": hung_up})) == [DIAL]
 
 
 def test_a_default_route_without_a_gateway_leads_there_from_the_uplinks_own_table() -> None:

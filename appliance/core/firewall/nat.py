@@ -17,6 +17,9 @@ _LEASED = f"""\
 {INDENT}}}
 """
 
+_ADDRESSES = {"dhcp", "pppoe"}
+"""Where an uplink's IPv4 address comes from, when it is not in the file."""
+
 Arrival = tuple[str, int, Ports]
 """A zone's name, an IP version, a port: what one forward takes for itself."""
 
@@ -95,7 +98,7 @@ def _masquerade(site: Site) -> list[str]:
 
     In a pair the address that moves is named: `masquerade` takes the first address of the interface, a box's own, and
     forgets its connections when an address goes or its interface goes down (net/netfilter/nf_nat_masquerade.c), of
-    which the new master would be told. A lease stands in a map, which the supervisor fills."""
+    which the new master would be told. A lease, or a session's address, stands in a map, which the supervisor fills."""
     lent = {name: interface.address for name, interface in leased(site.config, site.box).items()}
     inside = [*devices(site.lans.values()), *site.tunnel_devices]
     rules = []
@@ -107,11 +110,11 @@ def _masquerade(site: Site) -> list[str]:
             passing = f'iifname {quoted(sources)} oifname "{zone.device}"'
             moving = usable_address(site.config, name, 4)
             hide = f"snat ip to {moving.ip}" if moving else "masquerade"
-            if "dhcp" in lent.get(name, []):
+            if _ADDRESSES & set(lent.get(name, [])):
                 held = f"snat ip to oifname map @{LEASED_MAP}"
                 rules.append(f"{passing} meta nfproto ipv4 {held}{comment(f'{source}: the lease, once it is known')}")
             rules.append(f"{passing} meta nfproto ipv4 {hide}{comment(source)}")
     if not rules:
         return []
-    maps = [_LEASED] if any("dhcp" in addresses for addresses in lent.values()) else []
+    maps = [_LEASED] if any(_ADDRESSES & set(addresses) for addresses in lent.values()) else []
     return [*maps, chain("masquerading", rules, "type nat hook postrouting priority srcnat; policy accept;")]

@@ -89,6 +89,8 @@ class Box:
         # The leases of the master's uplinks, with what was left of them at that time.
         self.leases: tuple[Lease, ...] = ()
         self.leases_at = 0.0
+        self.sessions: dict[str, int] | None = None
+        """The PPPoE sessions that are up here, by uplink; None before the first look of a box at work already."""
 
         # The takeover.
         self.calls = Calls(timers)

@@ -67,6 +67,14 @@ class Calls:
             self.ranks += 1
             self.total += not quiet
 
+    def add_again(self, peers: Iterable[Peer], now: float) -> None:
+        """As if they had been called and had not answered: what was sent to them went nowhere."""
+        for peer in peers:
+            self.forget((peer.name,))
+            self.called[peer.name] = Call(self.ranks, peer, quiet=False, tries=1, at=now, free_at=now, again_at=now)
+            self.ranks += 1
+            self.total += 1
+
     def first(self, now: float) -> tuple[str, ...]:
         """The peers whose handshakes start with the unmuting."""
         loud = sum(not call.quiet for call in self.waiting.values())

@@ -100,9 +100,15 @@ def lower_priority_seen(box: Box) -> None:
 
 
 def stalled(box: Box, seconds: float) -> None:
-    """Whether the partner took over meanwhile, only it can say; what it said is still in the socket, or under way."""
-    box.partner.heard_at = min(box.now, box.partner.heard_at + seconds)
-    if not box.muted and box.partner.alive and seconds >= box.timers.stall:
+    """Whether the partner took over meanwhile, only it can say; what it said is still in the socket, or under way.
+
+    One that was not heard since this box took over from it has died, as far as is known: what makes this box stand
+    still then is often the takeover itself, and beginning that anew would end what has just begun.
+    """
+    partner = box.partner
+    died = box.promoted_at is not None and partner.spoke_at <= box.promoted_at
+    partner.heard_at = min(box.now, partner.heard_at + seconds)
+    if not box.muted and partner.alive and not died and seconds >= box.timers.stall:
         suspect(box)
     else:
         box.tell(ask=True)

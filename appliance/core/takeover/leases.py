@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from appliance.core.state import Lease
+from appliance.core.takeover import role
 from appliance.core.takeover.actions import NoteLeases
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.hello import ACTIVE, Hello
 
 
 def read(box: Box, leases: tuple[Lease, ...]) -> None:
-    """This box's own, as its system says. A standby has none, and that is no news."""
-    if not box.muted and _take(box, leases):
+    """This box's own, as its system says. A standby has none, and that is no news.
+
+    When a PPPoE session has come up, the peers are called anew: what was said before had no way out, or came from
+    another address.
+    """
+    if box.muted:
+        return
+    if _take(box, leases):
         box.tell()
+    up = {each.uplink: each.session for each in leases if each.session and each.address}
+    before, box.sessions = box.sessions, up
+    if before is not None and any(before.get(uplink) != number for uplink, number in up.items()):
+        role.call_anew(box)
 
 
 def heard(box: Box, hello: Hello) -> None:

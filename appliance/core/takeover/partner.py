@@ -11,6 +11,8 @@ class Partner:
     def __init__(self) -> None:
         self.hello: Hello | None = None
         self.heard_at = float("-inf")
+        """Later than its last hello, where this box stood still and did not listen."""
+        self.spoke_at = float("-inf")
         self.alive = False
         self.promoted_at = float("-inf")
         self.shaken_at = float("-inf")
@@ -43,7 +45,7 @@ class Partner:
         elif hello.role == ACTIVE:
             self.served_at = now
         self.uplinks = {living.name: now - living.ago for living in hello.uplinks}
-        self.hello, self.heard_at, self.alive = hello, now, True
+        self.hello, self.heard_at, self.spoke_at, self.alive = hello, now, now, True
         return True
 
     @property

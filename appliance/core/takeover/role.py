@@ -37,6 +37,7 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.epoch = box.held = max(box.epoch, box.partner.epoch) + 1
     box.table.restamp(box.epoch, box.peers)
     box.muted = False
+    box.sessions = {}
     # A partner that was heard just now: its adverts should have been, too.
     heard = box.now - box.partner.heard_at <= box.timers.hello + box.timers.stall
     box.elected_at = box.now if heard and not again else None
@@ -99,6 +100,7 @@ def adopt(box: Box, settled: bool) -> None:
     """
     box.muted = False
     box.adopting_until, box.settled = box.now + box.timers.boot, settled
+    box.sessions = None
     box.master_at = box.judged_at = box.now
     box.became("its supervisor was started again")
     box.read_at = box.now + box.timers.read_calling
@@ -189,6 +191,26 @@ def engine_started(box: Box, tunnel: str) -> None:
     active = set(lately)
     box.calls.add(peers[name] for name in lately)
     box.calls.add((peer for name, peer in peers.items() if name not in active and peer.keepalive), quiet=True)
+
+
+def call_anew(box: Box) -> None:
+    """There is a way out that there was not: whoever was active lately is called, whatever was tried before.
+
+    A peer that has its session with this box only hears where it is now.
+    """
+    names, began = box.table.lately(box.peers, box.now), box.began
+    here = [
+        name
+        for name in names
+        if began is not None and (seen := box.table.readings.get(name)) and seen.last_handshake > began
+    ]
+    box.raised.update(names)
+    box.calls.add_again((box.peers[name] for name in names if name not in set(here)), box.now)
+    if here:
+        box.do(CallPeers(tuple(here), box.timers.call_keepalive))
+        box.set_keepalives({name: box.peers[name].keepalive for name in here})
+    proceed(box)
+    read_soon(box)
 
 
 def read_soon(box: Box) -> None:

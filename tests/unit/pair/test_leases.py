@@ -162,6 +162,17 @@ def test_a_session_is_told_of_by_its_number() -> None:
     assert leases(ALPHA, replace(seen(replace(up, up=False)), open_sessions=open_sessions)) == ()
 
 
+def test_a_session_that_is_up_has_an_address() -> None:
+    """What is hidden behind it is to know, on both boxes."""
+    session = PppSession("wan", "ppp-wan", WAN.device, "provider", 1492, "/run/appliance-pppoe/ppp-wan.options")
+    ppp = ObservedLink("ppp-wan", "ppp", True, True, 1492, addresses=frozenset({"100.64.0.10/32", "2001:db8::7/64"}))
+    observed = seen(replace(LENT, addresses=frozenset()), ppp)
+    observed = replace(observed, open_sessions=(OpenSession(WAN.device, 17, "02:aa:00:00:00:01"),))
+    assert leases(replace(ALPHA, sessions=(session,)), observed) == (
+        Lease("wan", "100.64.0.10/32", "02:aa:00:00:00:01", FOR_EVER, 17),
+    )
+
+
 def test_the_tunnels_own_packets_leave_by_the_session() -> None:
     session = PppSession("wan", "ppp-wan", WAN.device, "provider", 1492, "/run/appliance-pppoe/ppp-wan.options")
     on_link = DefaultRoute("ppp-wan", "0.0.0.0", 100)

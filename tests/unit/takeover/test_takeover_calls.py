@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from takeover_steps import Bench, only
 
+from appliance.core.lent import FOR_EVER
+from appliance.core.state import Lease
 from appliance.core.takeover import Timers
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
@@ -141,6 +145,47 @@ def test_an_engine_that_was_started_again_is_given_its_endpoints_and_calls() -> 
     done = bench.tell(e.EngineStarted("office", bench.now))
     assert only(a.SetEndpoints, done)[0].endpoints.keys() == set(bench.names)
     assert set(only(a.CallPeers, done)[0].peers) == set(bench.names)
+
+
+DIALLED = Lease("wan", "100.64.0.10/32", "02:aa:00:00:00:01", FOR_EVER, 17)
+
+
+def dialled(bench: Bench, *leases: Lease) -> tuple[a.Action, ...]:
+    return bench.tell(e.LeasesRead(leases, bench.now))
+
+
+def test_when_a_session_has_come_up_peers_are_called_whatever_was_tried_before() -> None:
+    bench = Bench(2)
+    taken_over(bench, dict.fromkeys(bench.names, 1.0))
+    bench.later(5.0)
+    assert not only(a.ReAddPeers, bench.later(5.0)), "they were given up"
+    assert not only(a.ReAddPeers, dialled(bench, replace(DIALLED, address=""))), "it has no address yet"
+    assert only(a.ReAddPeers, dialled(bench, DIALLED)) == [a.ReAddPeers(tuple(bench.names), 25)]
+    assert not only(a.ReAddPeers, dialled(bench, DIALLED))
+    assert only(a.SetKeepalive, bench.read(*bench.names)) == [a.SetKeepalive(tuple(bench.names), 0)]
+
+
+def test_another_session_is_told_of_to_peers_that_have_theirs_here() -> None:
+    """By a keepalive from the new address; what is under way is not lost."""
+    bench = Bench(2)
+    taken_over(bench, dict.fromkeys(bench.names, 1.0))
+    dialled(bench, DIALLED)
+    bench.later(0.1)
+    bench.read(*bench.names)
+    dialled(bench)
+    done = dialled(bench, replace(DIALLED, session=18, address="100.64.0.77/32"))
+    assert only(a.CallPeers, done) == [a.CallPeers(tuple(bench.names), 25)]
+    assert only(a.SetKeepalive, done) == [a.SetKeepalive(tuple(bench.names), 0)]
+    assert not only(a.ReAddPeers, done)
+
+
+def test_a_supervisor_that_was_started_again_calls_nobody_over_a_session_that_stands() -> None:
+    bench = Bench(2)
+    bench.start(keepalived=True, vrrp="MASTER", unmuted=True, epoch=4, held=4, settled=True)
+    bench.read(*bench.names)
+    bench.later(2.0)
+    done = dialled(bench, DIALLED)
+    assert not only(a.ReAddPeers, done) and not only(a.CallPeers, done)
 
 
 def test_a_removed_peer_is_called_no_more() -> None:

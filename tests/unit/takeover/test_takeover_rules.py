@@ -278,6 +278,20 @@ def test_no_answer_after_a_stall_counts_as_a_takeover(event: e.Event) -> None:
     assert not bench.machine.box.muted
 
 
+def test_a_box_that_stands_still_taking_over_from_a_dead_one_does_not_begin_anew() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 4)
+    bench.later(0.15)
+    bench.vrrp("MASTER")
+    done: list[str] = []
+    for _ in range(2):
+        bench.now += 0.4
+        done += kinds(bench.tell(e.Stalled(0.4, bench.now)))
+        done += kinds(bench.later(0.4))
+    assert "MuteTunnels" not in done and not bench.machine.box.muted
+
+
 def test_the_one_that_yields_for_long_stops_keepalived() -> None:
     bench = Bench()
     bench.master()
