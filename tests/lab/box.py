@@ -38,6 +38,8 @@ class Box(Node):
         self.data.mkdir()
         # Two labs side by side may each have a box of that name.
         self.machine = f"{name}-{next(_numbers)}"
+        self.binds: list[str] = []
+        """What lies in the place of the product's own files, SOURCE:PATH."""
         self.cgroup = CGROUPS / f"box-{self.machine}"
         self._nspawn: subprocess.Popen[bytes] | None = None
 
@@ -74,6 +76,7 @@ class Box(Node):
         argv += [f"--network-namespace-path={self.netns}", "--capability=all"]
         # Only on the product's own kernel (tests/vm) is there PPP.
         argv += ["--bind=/dev/ppp"] if Path("/dev/ppp").exists() else []
+        argv += [f"--bind-ro={each}" for each in self.binds]
         # No box sets this machine's clock.
         argv += ["--drop-capability=CAP_SYS_TIME"]
         argv += [f"--machine={self.machine}", f"--hostname={self.name}"]
