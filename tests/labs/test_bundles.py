@@ -82,6 +82,9 @@ def test_from_two_laptops_to_the_box(administration: Administration) -> None:
     receipt = administration.receipt()
     assert (receipt["outcome"], receipt["serial"], receipt["box"]) == ("applied", str(administration.serial), "zurich")
     assert now["bundles"]["last"]["outcome"] == "applied"
+    lines = box.journal("SYSLOG_IDENTIFIER=appliance", "-o", "json").splitlines()
+    told = [entry for entry in map(json.loads, lines) if "BUNDLE" in entry][-1]
+    assert (told["BUNDLE"], told["OUTCOME"]) == (receipt["bundle"], "applied")
     history = box.run("appliance", "history").stdout
     assert f"bundle {administration.serial} " in history and "signed by anna, ben" in history
 

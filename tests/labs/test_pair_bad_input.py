@@ -6,6 +6,7 @@ and a pair network that is down.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -84,6 +85,9 @@ def test_somebody_else_uses_the_router_id(duo: Duo) -> None:
     for box in (duo.alpha, duo.bravo):
         says(box, f"{STRANGER} on lan sends VRRP with router ID 51, too; write another failover.virtual_router_id")
     assert duo.master() is duo.alpha
+    lines = duo.alpha.journal("SYSLOG_IDENTIFIER=appliance", "-o", "json").splitlines()
+    amiss = [entry["MESSAGE"] for entry in map(json.loads, lines) if entry.get("TOPIC")]
+    assert any(STRANGER in each for each in amiss), amiss
     serves(duo)
     same.kill()
     same.wait()

@@ -80,6 +80,7 @@ def test_power_cut_and_return(duo: Duo) -> None:
     assert [entry.get("ROLE") for entry in told] == ["master", None], told
     assert (int(told[1]["UNMUTED_MS"]), int(told[1]["FIRST_HANDSHAKE_MS"])) == (unmuted, first)
     assert int(told[1]["ANSWERED"]) >= 1
+    assert [entry["VRRP"] for entry in map(json.loads, lines) if "VRRP" in entry][-1] == "MASTER"
     with traffic(duo, "preferred box boots and returns"):
         duo.alpha.boot()
         duo.settled(duo.alpha, 60)
