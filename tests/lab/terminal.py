@@ -18,10 +18,11 @@ COLUMNS, LINES = 80, 24
 
 
 class Terminal:
-    """`term` is what the program is told it runs on: linux is the console's."""
+    """`term` is what the program is told it runs on: linux is the console's. `patience`: so many times slower than
+    a processor that is not emulated may it be."""
 
-    def __init__(self, argv: Sequence[str], log: Log, term: str = "linux") -> None:
-        self.log = log
+    def __init__(self, argv: Sequence[str], log: Log, term: str = "linux", patience: float = 1) -> None:
+        self.log, self.patience = log, patience
         self.home = tempfile.TemporaryDirectory(prefix="terminal-")
         self.socket = str(Path(self.home.name) / "tmux")
         started = ["new-session", "-d", "-x", str(COLUMNS), "-y", str(LINES), "--", *argv]
@@ -45,7 +46,7 @@ class Terminal:
     def shows(self, text: str, timeout: float = 15) -> str:
         """Waits until the text stands on the screen; the screen, which goes into the log as well."""
         try:
-            wait_for(lambda: text in self.screen, timeout, f"the screen shows {text!r}")
+            wait_for(lambda: text in self.screen, timeout * self.patience, f"the screen shows {text!r}")
         except AssertionError:
             self.log.section("the screen", self.screen)
             raise
@@ -66,8 +67,16 @@ class Terminal:
         """
         self.log.line(f"[terminal] type {text}")
         self._tmux("send-keys", "End", "C-u")
-        wait_for(lambda: re.search(r"│ +│", self.screen), 5, "the field is empty")
+        wait_for(lambda: re.search(r"│ +│", self.screen), 5 * self.patience, "the field is empty")
         self._tmux("send-keys", "-l", text)
+
+    def say(self, text: str) -> None:
+        """Types it as it is, a line's end as Enter; where no field is."""
+        self.log.line(f"[terminal] type {text!r}")
+        for line in text.splitlines(keepends=True):
+            self._tmux("send-keys", "-l", line.rstrip("\n"))
+            if line.endswith("\n"):
+                self._tmux("send-keys", "Enter")
 
     def __enter__(self) -> Self:
         return self
