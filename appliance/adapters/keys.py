@@ -63,6 +63,14 @@ class Keys:
                 log.warning("%s", error)
         return found
 
+    def made(self) -> dict[str, float]:
+        """When the file of each private key was written, by name, in seconds since 1970."""
+        found = {}
+        for path in self.keys.glob("*.key"):
+            with contextlib.suppress(OSError):
+                found[path.stem] = path.stat().st_mtime
+        return found
+
     def private_key(self, name: str) -> bytes:
         """The 32 bytes of a private key; made first when there is none (`wg genkey`)."""
         path = self.keys / f"{name}.key"

@@ -10,6 +10,7 @@ example:
   sudo appliance peer add basel --site 192.168.30.0/24 --allow lan --conf basel.conf
   appliance peer list
   sudo appliance peer rotate alice
+  sudo appliance peer rotate --own                                 the box's own key; the old one goes on beside it
   sudo appliance peer remove alice"""
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _file(show)
 
     rotate = whats.add_parser("rotate", help="new keys; the old ones count until the new ones are first used")
-    rotate.add_argument("name", metavar="NAME", help="as in the file; TUNNEL.NAME where two tunnels have it")
+    rotate.add_argument("name", nargs="?", metavar="NAME", help="as in the file; TUNNEL.NAME where two tunnels have it")
+    rotate.add_argument(
+        "--own", action="store_true", help="not a peer's: the box's own key of a tunnel, in a pair that of both boxes"
+    )
+    rotate.add_argument("--port", metavar="PORT", help="with --own: the new key's UDP port; default: a free one")
     rotate.add_argument("--until", metavar="DAY", help="the last day of the old keys; default: in 30 days")
     rotate.add_argument("--now", action="store_true", help="the old keys end at once: a device was lost")
     rotate.add_argument(
@@ -111,6 +116,10 @@ def run(options: argparse.Namespace) -> int:
 
             return remove(options)
         case "rotate":
+            if options.own:
+                from appliance.cli.peer_rotate_own import rotate_own
+
+                return rotate_own(options)
             from appliance.cli.peer_rotate import rotate
 
             return rotate(options)

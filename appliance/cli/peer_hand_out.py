@@ -17,7 +17,7 @@ from appliance.cli import peer_qr
 from appliance.cli.failure import Failure
 from appliance.core.model import AllowRule, Config, Zone
 from appliance.core.peering import choose, files
-from appliance.core.state import tunnel_device
+from appliance.core.state import tunnel_key
 from appliance.core.values import Day, HostAddress, Name, PeerEndpoint, PublicKey, Subnet
 from appliance.shell.paths import Paths
 from appliance.shell.peering import Secrets, box_key
@@ -73,7 +73,7 @@ def far_end(
     options: argparse.Namespace, config: Config, who: Who, endpoint: str, rules: Sequence[AllowRule] = ()
 ) -> files.FarEnd:
     """The peer as it sees itself, still without its keys. `rules` come with it."""
-    key = options.box_key or box_key(Paths(options.root), tunnel_device(who.tunnel))
+    key = options.box_key or box_key(Paths(options.root), tunnel_key(who.tunnel, config.tunnels[who.tunnel].key))
     if key is None:
         raise Failure(
             f"the public key of {who.tunnel} is not known here; `appliance status` on the box shows it: --box-key KEY"

@@ -19,6 +19,8 @@ OVERLAP_SECONDS = 30 * 86400.0
 
 
 def rotate(options: argparse.Namespace) -> int:
+    if not options.name or options.port:
+        raise Failure("write whose keys: NAME for a peer's, --own for the box's (with --port, if you like)")
     check_values(options)
     file = read_sound(options)
     try:

@@ -30,6 +30,7 @@ from appliance.core.state import (
     LOGIN_KEYS_FILE,
     MAIN_TABLE,
     MONITORING_FILE,
+    OLD,
     RESOLVED_FILE,
     TUNNEL_MARK,
     TUNNEL_MARK_MASK,
@@ -95,7 +96,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
     line = document.line
     pair = desired_pair(config, name)
     site = Site(met, name, line)
-    tunnels = tuple(_tunnel(config, each) for each in config.tunnels)
+    tunnels = tuple(one for each in config.tunnels for one in _tunnel(config, each))
     uplinks = _uplinks(met, name)
     devices = tuple(each.device for each in met.boxes[name].interfaces.values() if not each.pppoe)
     files = network_files(config, name)
@@ -188,18 +189,34 @@ def _uplinks(config: Config, name: str) -> tuple[Uplink, ...]:
     return tuple(found)
 
 
-def _tunnel(config: Config, name: str) -> DesiredTunnel:
+def _tunnel(config: Config, name: str) -> Iterable[DesiredTunnel]:
+    """The tunnel; and, while its key is replaced, the same with the key before."""
     tunnel = config.tunnels[name]
-    peers = tuple(one for each, peer in tunnel.peers.items() for one in _peer(f"{name}.{each}", peer))
-    return DesiredTunnel(
+    found = DesiredTunnel(
         name=name,
         engine=tunnel.engine,
         addresses=tuple(str(address) for address in tunnel.addresses),
-        peers=peers,
+        peers=tuple(one for each, peer in tunnel.peers.items() for one in _peer(f"{name}.{each}", peer)),
         listen_port=tunnel.listen_port or 0,
         mtu=None if tunnel.mtu == "auto" else tunnel.mtu,
         mark=TUNNEL_MARK,
+        key_number=tunnel.key,
+        since=_begin(tunnel.since) if tunnel.since else None,
     )
+    yield found
+    before = tunnel.replaces
+    if before:
+        old = f"{name}{OLD}"
+        yield replace(
+            found,
+            name=old,
+            peers=tuple(one for each, peer in tunnel.peers.items() for one in _peer(f"{old}.{each}", peer)),
+            listen_port=before.listen_port or 0,
+            key_number=tunnel.key - 1,
+            since=None,
+            replaced_by=found.device,
+            expires=_begin(before.until) + DAY_SECONDS,
+        )
 
 
 def _peer(name: str, peer: Peer) -> Iterable[DesiredPeer]:
@@ -221,7 +238,7 @@ def _peer(name: str, peer: Peer) -> Iterable[DesiredPeer]:
         until = _begin(before.until) + DAY_SECONDS
         yield replace(
             found,
-            name=f"{name}/old",
+            name=f"{name}{OLD}",
             public_key=before.public_key,
             preshared_key=before.preshared_key.secret if before.preshared_key else None,
             expires=min(until, found.expires or until),
@@ -236,10 +253,13 @@ def _begin(day: date) -> float:
 
 
 def _routes(config: Config) -> Iterable[Route]:
-    """A route for each network behind a peer that the tunnel's own subnet does not cover, and what catches its fall."""
+    """A route for each network behind a peer that the tunnel's own subnet does not cover, and what catches its fall.
+
+    While the box's key is replaced two interfaces have that subnet, and every peer's addresses have their own routes.
+    """
     covered: list[Prefix] = []
     for name, tunnel in config.tunnels.items():
-        device = tunnel_device(name)
+        device = tunnel_device(name, tunnel.key)
         own = [prefix(address.network) for address in tunnel.addresses]
         covered += own
         for peer in tunnel.peers.values():
@@ -249,6 +269,8 @@ def _routes(config: Config) -> Iterable[Route]:
                     yield Route(text, "", TUNNEL_TABLE, metric=BLACKHOLE_METRIC)
                 elif not any(subnet.holds(at) for subnet in own):
                     covered.append(at)
+                    yield Route(text, device)
+                elif tunnel.replaces:
                     yield Route(text, device)
     for at in collapsed(covered):
         yield Route(prefix_text(at), "", MAIN_TABLE, metric=BLACKHOLE_METRIC)

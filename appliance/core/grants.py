@@ -42,7 +42,7 @@ def doors(site: Site) -> tuple[Door, ...]:
         source = site.zone(rule.from_)
         if source and rule.to == BOX:
             grant = _allow(texts, rule, source, HERE)
-            found.append(Door((source.device,), grant.sources, grant.ports))
+            found.append(Door(source.devices, grant.sources, grant.ports))
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from appliance.core.prefixes import Prefix, prefix, prefix_text
+from appliance.core.problems import Path
 from appliance.core.services import SERVICES
 from appliance.core.values import (
     NAME,
@@ -192,10 +193,25 @@ class Peer(Model):
         return tuple(map(prefix_text, self.allowed))
 
 
+class KeyBefore(Model):
+    """The box's own key of a tunnel until now: number `key` - 1."""
+
+    listen_port: PortNumber | None = Field(default=None, description="The UDP port at which it goes on to be answered.")
+    until: Day = Field(description="The last day (UTC) on which it counts, used or not.")
+
+
 class Tunnel(Model):
-    """A WireGuard interface, wg-NAME."""
+    """A WireGuard interface: wg-NAME, and w2-NAME with every second key, so that two can stand beside each other."""
 
     listen_port: PortNumber | None = Field(default=None, description="The UDP port; absent: one that is free.")
+    key: Annotated[int, BeforeValidator(integer(1, 9999, "the number of a key")), Field(ge=1, le=9999)] = Field(
+        default=1,
+        description="The number of the box's key for this tunnel; the box makes it. See `appliance peer rotate --own`.",
+    )
+    since: Day | None = Field(default=None, description="When that key was made; absent: as its file on the box says.")
+    replaces: KeyBefore | None = Field(
+        default=None, description="The key before, for the peers that do not know the new one yet."
+    )
     addresses: Addresses = Field(description="The box's own addresses in the tunnel, with their prefix lengths.")
     engine: Annotated[
         Literal["auto", "kernel", "userspace"], BeforeValidator(choice("auto", "kernel", "userspace"))
@@ -207,6 +223,14 @@ class Tunnel(Model):
     peers: dict[Name, Peer] = Field(
         default_factory=dict, description="Who is at the other end: people's devices, other sites."
     )
+
+    @property
+    def ports(self) -> list[tuple[Path, int]]:
+        """The UDP ports that are written, each with its place below the tunnel."""
+        before = self.replaces.listen_port if self.replaces else None
+        found: list[tuple[Path, int | None]] = [(("listen_port",), self.listen_port)]
+        found.append((("replaces", "listen_port"), before))
+        return [(path, port) for path, port in found if port is not None]
 
 
 class Monitoring(Model):
@@ -260,7 +284,7 @@ class Trust(Model):
 
 
 class KeyAges(Model):
-    max_age: Age = Field(description="How old a peer's keys may become; `status` says so in time: 180d.")
+    max_age: Age = Field(description="How old keys may become, a peer's and the box's; `status` says so in time: 180d.")
 
 
 class Bundles(Model):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from itertools import product
 from typing import Any
 
 from appliance.core import lease_steps, peers, ppp_steps, vlans
-from appliance.core.in_force import in_force
+from appliance.core.in_force import behind, in_force, moved
 from appliance.core.login import login_keys
 from appliance.core.state import (
     ALIAS,
@@ -22,6 +22,7 @@ from appliance.core.state import (
     MAIN_TABLE,
     MONITORING_FILE,
     NETWORK_FOLDER,
+    OLD,
     ON_LINK,
     RESOLVED_FILE,
     SESSION_DEVICE,
@@ -115,6 +116,7 @@ def plan(
     made.sessions()
     for tunnel in desired.tunnels:
         made.tunnel(tunnel)
+    made.spare_routes()
     made.routes_and_rules()
     made.connections()
     made.sysctls()
@@ -248,9 +250,8 @@ class _Planner:
         wanted_rules, wanted_routes = self._wanted_rules(), self.wanted_routes
         for rule in sorted(self.observed.rules - wanted_rules, key=lambda rule: (rule.priority, rule.family)):
             self.add(DeleteRule(rule), AddRule(rule))
-        gone = tuple(sorted(self.observed.routes - wanted_routes, key=_route_order))
-        if gone:
-            self.add(DeleteRoutes(gone), AddRoutes(gone))
+        gone = self.observed.routes - wanted_routes
+        self._delete_routes(route for route in gone if not self._spare(route) and route not in self.moving_routes)
         for device, link in sorted(self.observed.links.items()):
             if not link.alias.startswith(ALIAS) or device in self.devices:
                 continue
@@ -268,6 +269,30 @@ class _Planner:
     def vlans(self) -> None:
         for step, *undo in vlans.changes(self.desired.vlans, self.observed.links):
             self.add(step, *undo)
+
+    def spare_routes(self) -> None:
+        """Those that a tunnel's interface makes superfluous. They were there for another one with the same network,
+        to which packets might have strayed, so they go after it."""
+        self._delete_routes(route for route in self.observed.routes - self.wanted_routes if self._spare(route))
+
+    def _spare(self, route: Route) -> bool:
+        link = self.observed.links.get(route.device)
+        stays = link and route.device in self.devices and route not in self.moving_routes
+        return bool(stays and _inside(route.destination, link.addresses if link else frozenset()))
+
+    def _delete_routes(self, gone: Iterable[Route]) -> None:
+        routes = tuple(sorted(gone, key=_route_order))
+        if routes:
+            self.add(DeleteRoutes(routes), AddRoutes(routes))
+
+    @cached_property
+    def moving_routes(self) -> frozenset[Route]:
+        """Routes from which a peer moves to another interface: the new one takes the place at once (NLM_F_REPLACE)."""
+        gone = [each for each in self.observed.routes - self.wanted_routes if each.device in self.devices]
+        if not gone:
+            return frozenset()
+        anew = {_place(route) for route in self.wanted_routes if route.device in self.devices}
+        return frozenset(route for route in gone if _place(route) in anew)
 
     def leases(self) -> None:
         links = {device: link for device, link in self.observed.links.items() if device not in self.lost_devices}
@@ -287,7 +312,9 @@ class _Planner:
         state = self.observed.devices.get(link.device)
         undo: list[Step] = [AddTunnel(link.device, engine, link.alias)]
         if state:
-            undo.append(SetDevice(link.device, engine, link.device, state.listen_port, state.mark))
+            keys = (name for name, public in self.observed.keys.items() if public == state.public_key)
+            key = next(keys, link.device)
+            undo.append(SetDevice(link.device, engine, key, state.listen_port, state.mark))
             undo.append(peers.restored(link.device, engine, state, self.observed.secrets))
         undo += [AddAddress(link.device, address) for address in sorted(link.addresses)]
         undo.append(SetLink(link.device, link.mtu, link.up))
@@ -298,7 +325,23 @@ class _Planner:
         self.add(DeleteTunnel(link.device, engine), *undo)
         self.lost_devices.add(link.device)
         count = len(state.peers) if state else 0
-        self.disturbs.append(f"{link.device.removeprefix('wg-')}: {why}, its {count} peers are cut off")
+        name = link.device.removeprefix("wg-").removeprefix("w2-")
+        if link.device not in self.devices and name in {tunnel.name for tunnel in self.desired.tunnels}:
+            count = self._users(link.device, count)
+            self.disturbs.append(f"{name}: {link.device} ends with its key, {count} peers that use it are cut off")
+        else:
+            self.disturbs.append(f"{name}: {why}, its {count} peers are cut off")
+
+    def _users(self, device: str, every: int) -> int:
+        """How many peers use that one of a tunnel's two keys; all, where there are no two."""
+        before = self.previous.tunnels if self.previous else ()
+        found = next((tunnel for tunnel in before if tunnel.device == device), None)
+        if not found or not self.previous or f"{found.base}{OLD}" not in {tunnel.name for tunnel in before}:
+            return every
+        names = {behind(peer.name) for peer in found.peers}
+        uses = moved(self.previous, self.observed.devices, self.observed.routes)
+        mine = [name for name in names if uses.get(name, not found.replaced_by) == (not found.replaced_by)]
+        return len(mine)
 
     def tunnel(self, tunnel: DesiredTunnel) -> None:
         device, engine = tunnel.device, engine_for(tunnel, self.observed)
@@ -308,7 +351,7 @@ class _Planner:
             self.disturbs[-1] = f"{tunnel.name}: {len(tunnel.peers)} peers pause about 1 s (engine becomes {engine})"
             link = None
         state = self.observed.devices.get(device) if link else None
-        alias = f"{ALIAS}tunnel {tunnel.name}"
+        alias = f"{ALIAS}tunnel {tunnel.base}"
         if link is None:
             self.add(AddTunnel(device, engine, alias), DeleteTunnel(device, engine))
         elif link.alias != alias:
@@ -368,7 +411,10 @@ class _Planner:
         missing = sorted(self.wanted_routes - here, key=_route_order)
         possible = tuple(route for route in missing if self._usable(route))
         if possible:
-            self.add(AddRoutes(possible), DeleteRoutes(possible))
+            places = {_place(route) for route in possible}
+            replaced = [route for route in self.moving_routes if _place(route) in places]
+            back = (AddRoutes(tuple(sorted(replaced, key=_route_order))),) if replaced else ()
+            self.add(AddRoutes(possible), DeleteRoutes(possible), *back)
         for rule in sorted(self._wanted_rules() - self.observed.rules, key=lambda rule: (rule.priority, rule.family)):
             self.add(AddRule(rule), DeleteRule(rule))
 
@@ -443,6 +489,12 @@ class _Planner:
                 self.add(SetSysctl(key, value), SetSysctl(key, now))
 
 
+def _inside(destination: str, addresses: frozenset[str]) -> bool:
+    wanted = ip_network(destination)
+    networks = (ip_interface(each).network for each in addresses)
+    return any(wanted.version == each.version and wanted.network_address in each for each in networks)
+
+
 def _on_link(gateway: str, addresses: frozenset[str]) -> bool:
     address = ip_address(gateway)
     return address.is_link_local or any(address in ip_interface(each).network for each in addresses)
@@ -464,6 +516,11 @@ def _singles(grant: Grant) -> Iterator[Grant]:
     ports: list[tuple[str, ...]] = [(port,) for port in grant.ports] or [()]
     for source, destination, port in product(sources, destinations, ports):
         yield Grant(source, destination, port, grant.forwarded_to)
+
+
+def _place(route: Route) -> tuple[str, int, int]:
+    """What the kernel knows a route by: one more there replaces it."""
+    return (route.destination, route.table, route.metric)
 
 
 def _route_order(route: Route) -> tuple[int, str, str]:

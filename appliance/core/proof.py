@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from appliance.core.state import ON_LINK, Desired, DesiredPeer, Door, Observed, ObservedPeer, Uplink
+from appliance.core.state import OLD, ON_LINK, Desired, DesiredPeer, Door, Observed, ObservedPeer, Uplink
 
 GATEWAY = "gateway"
 PEER = "peer"
@@ -93,8 +93,8 @@ class Expected:
 
     desired: Desired
     facts: tuple[Fact, ...]
-    peers: Mapping[Fact, tuple[str, DesiredPeer]]
-    """Each with its tunnel's device."""
+    peers: Mapping[Fact, tuple[tuple[str, DesiredPeer], ...]]
+    """Each with its tunnel's device; two of these while the box's own key is replaced, of which one will do."""
 
 
 def expected(facts: tuple[Fact, ...], desired: Desired) -> Expected:
@@ -102,14 +102,22 @@ def expected(facts: tuple[Fact, ...], desired: Desired) -> Expected:
     uplinks = {uplink.name for uplink in desired.uplinks}
     partner = desired.pair.partner if desired.pair else None
     all_peers = [(tunnel.device, peer) for tunnel in desired.tunnels for peer in tunnel.peers]
-    by_key = {peer.public_key: (device, peer) for device, peer in all_peers}
-    by_name = {peer.name: (device, peer) for device, peer in all_peers}
+    by_key: dict[str, tuple[tuple[str, DesiredPeer], ...]] = {}
+    by_name: dict[str, tuple[tuple[str, DesiredPeer], ...]] = {}
+    for device, peer in all_peers:
+        by_key[peer.public_key] = (*by_key.get(peer.public_key, ()), (device, peer))
+        by_name[peer.name] = (*by_name.get(peer.name, ()), (device, peer))
+    whole = {tunnel.name for tunnel in desired.tunnels}
     kept: list[Fact] = []
-    peers: dict[Fact, tuple[str, DesiredPeer]] = {}
+    peers: dict[Fact, tuple[tuple[str, DesiredPeer], ...]] = {}
     for fact in facts:
         # One that was renamed, or whose key is being replaced, is still the same peer by its key; one whose key changed
         # is by its name.
         found = (by_key.get(fact.public_key) or by_name.get(fact.name)) if fact.kind == PEER else None
+        tunnel = fact.name.partition(".")[0]
+        if tunnel.endswith(OLD) and tunnel not in whole:
+            # It used the box's old key, which ends on purpose.
+            found = None
         gone = {
             PEER: found is None,
             GATEWAY: fact.name not in uplinks,
@@ -130,8 +138,10 @@ def proven(fact: Fact, wanted: Expected, began: Readings, now: Readings) -> bool
             uplinks = (uplink for uplink in wanted.desired.uplinks if uplink.name == fact.name)
             return any((u.device, each) in now.answering for u in uplinks for each in gateways(u, now.observed))
         case "peer":
-            device, peer = wanted.peers[fact]
-            return _spoke(_state(began.observed, device, peer), _state(now.observed, device, peer))
+            return any(
+                _spoke(_state(began.observed, device, peer), _state(now.observed, device, peer))
+                for device, peer in wanted.peers[fact]
+            )
         case "management":
             return admitted(wanted.desired.doors, now.way, fact.name, fact.port)
         case _:

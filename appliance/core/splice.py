@@ -49,8 +49,8 @@ def append(content: bytes, path: Path, value: Value) -> bytes:
     return _proven(content, path, lambda found: found.append(value), lambda text: text.add(path, None, value))
 
 
-def replace(content: bytes, path: Path, value: str) -> bytes:
-    """The file with another text at `path`. Raises Unable."""
+def replace(content: bytes, path: Path, value: str | int) -> bytes:
+    """The file with another value at `path`. Raises Unable."""
 
     def change(around: Any) -> None:
         around[path[-1]] = value
@@ -151,7 +151,7 @@ class _Text:
         at = self._end(node.value[-1][1] if key else node.value[-1])
         return f"{self.text[:at]}, {item}{self.text[at:]}"
 
-    def replace(self, path: Path, value: str) -> str:
+    def replace(self, path: Path, value: str | int) -> str:
         node = self._node(path)
         if not isinstance(node, yaml.ScalarNode):
             raise Unable(f"{path_text(path)} is no single value")

@@ -37,6 +37,11 @@ LEASE_DEVICE = "lease-"
 VLAN_ALIAS = f"{ALIAS}vlan"
 """That of every VLAN's device."""
 
+TUNNEL_DEVICES = ("wg-", "w2-")
+"""How the interfaces of tunnels begin: of the box's keys with odd and with even numbers."""
+OLD = "/old"
+"""How the names end of what is being replaced: a peer with its keys before, a tunnel with the box's key before."""
+
 SESSION_DEVICE = "ppp-"
 """How the devices of PPPoE uplinks begin."""
 SESSION_FOLDER = "/run/appliance-pppoe"
@@ -103,6 +108,9 @@ class DesiredTunnel:
     """A WireGuard interface. `mtu` None: from the uplink; `listen_port` 0: any; `mark` 0: none.
 
     `moves`: in a pair it is the master's alone; the pair link itself is not.
+
+    While the box's own key is replaced a tunnel stands twice, as TUNNEL and, with the key before, as TUNNEL/old
+    (core/in_force.py): both with all peers, which move over one by one.
     """
 
     name: str
@@ -113,15 +121,27 @@ class DesiredTunnel:
     mtu: int | None = None
     mark: int = 0
     moves: bool = True
+    key_number: int = 1
+    since: float | None = None
+    """When that key was made, in seconds since 1970; None: as its file says."""
+    replaced_by: str = ""
+    """The device with the key that takes over from this one."""
+    expires: float | None = None
+    """From when on this key counts no more."""
+
+    @property
+    def base(self) -> str:
+        """The tunnel's name in the file."""
+        return self.name.removesuffix(OLD)
 
     @property
     def device(self) -> str:
-        return tunnel_device(self.name)
+        return tunnel_device(self.base, self.key_number)
 
     @property
     def key(self) -> str:
         """The name under which the box keeps this tunnel's private key."""
-        return self.device
+        return tunnel_key(self.base, self.key_number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +358,7 @@ class Desired:
     trust: Trust | None = None
     fetch: Fetch | None = None
     key_days: int = 0
-    """How old a peer's keys may become, in days; 0: as old as they like."""
+    """How old keys may become, in days; 0: as old as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +447,8 @@ class Observed:
     `ruleset` is the text of our table that stands in the kernel unaltered, "" when
     there is none or somebody changed it.
     `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests;
-    `passwords` does so for all that can be one. `sessions` are pppd's, by device, `open_sessions` the kernel's.
+    `passwords` does so for all that can be one; `keys_made` says when a private key's file was written, in seconds
+    since 1970. `sessions` are pppd's, by device, `open_sessions` the kernel's.
     `lookup_outside` is the resolver's user while it looks for the far end of a full tunnel, which it must do outside.
     `resolved` maps a host name to its addresses, the best first.
     `at_least` is what the time is known to be at least, in seconds since 1970 (supervisor/time_floor.py).
@@ -442,6 +463,7 @@ class Observed:
     sysctls: dict[str, str] = field(default_factory=dict)
     ruleset: str = ""
     keys: dict[str, str] = field(default_factory=dict)
+    keys_made: dict[str, float] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, ObservedSession] = field(default_factory=dict)
@@ -475,6 +497,13 @@ def nothing(desired: Desired, files: bool = True) -> Desired:
     )
 
 
-def tunnel_device(name: str) -> str:
-    """The interface of the tunnel `name`."""
-    return f"wg-{name}"
+def tunnel_device(name: str, key: int = 1) -> str:
+    """The interface of the tunnel `name` with the box's key number `key`: by turns one of two, so that two keys that
+    follow each other can be in use at once, and neither's sessions end with the other."""
+    return f"{TUNNEL_DEVICES[(key - 1) % 2]}{name}"
+
+
+def tunnel_key(name: str, key: int = 1) -> str:
+    """The name of the private key; no number ever has a second key, so that a roll-back finds the one that it had.
+    A tunnel's name has no dot."""
+    return f"wg-{name}" + (f".{key}" if key > 1 else "")

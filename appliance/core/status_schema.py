@@ -121,8 +121,11 @@ def _link() -> dict[str, Schema]:
 def _tunnel() -> Schema:
     return _object(
         "A WireGuard interface.",
-        name=_text("As the file has it."),
+        name=_text("As the file has it; NAME/old with the box's key before, while that is being replaced."),
         device=_text("As the kernel has it."),
+        key=_count("The number of the box's key."),
+        replaced_by=_maybe(_text("The tunnel whose key takes over from this one; null: none does.")),
+        expires=_maybe(_text("The last day of such a key, YYYY-MM-DD.")),
         present=_flag("Whether an engine runs it."),
         engine=_maybe({"enum": ["kernel", "userspace"], "description": "What runs it."}),
         engine_wanted={"enum": ["auto", "kernel", "userspace"], "description": "What the file says."},
@@ -130,7 +133,7 @@ def _tunnel() -> Schema:
         listen_port=_maybe(_count("UDP.")),
         mtu=_maybe(_count("Bytes.")),
         addresses=_list(_text("ADDRESS/LENGTH."), "The box's own."),
-        peers=_list(_peer(), "In the order of the file."),
+        peers=_list(_peer(), "In the order of the file; where the box has two keys, those that use this one."),
     )
 
 

@@ -29,6 +29,7 @@ from appliance.core.pair.enrolment import (
 )
 from appliance.core.pair.link import PARTNER_KEY
 from appliance.core.pair.names import PAIR_DEVICE
+from appliance.core.state import TUNNEL_DEVICES
 from appliance.shell.paths import Paths
 
 LOOK_SECONDS = 20.0
@@ -197,7 +198,7 @@ def _found(code: Code) -> socket.socket:
 def _is_card(name: str) -> bool:
     """Ethernet (ARPHRD_ETHER), and none of our tunnels."""
     try:
-        return Path(f"/sys/class/net/{name}/type").read_text().strip() == "1" and not name.startswith("wg-")
+        return Path(f"/sys/class/net/{name}/type").read_text().strip() == "1" and not name.startswith(TUNNEL_DEVICES)
     except OSError:
         return False
 

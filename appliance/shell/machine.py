@@ -24,7 +24,7 @@ from appliance.adapters.rtnetlink import MACVLAN, VLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
 from appliance.core.plan import running_engine
-from appliance.core.state import ALIAS, KERNEL, VLAN_ALIAS, Observed, ObservedDevice, ObservedLink
+from appliance.core.state import ALIAS, KERNEL, TUNNEL_DEVICES, VLAN_ALIAS, Observed, ObservedDevice, ObservedLink
 from appliance.core.steps import PeerChange, Step
 from appliance.shell.paths import Paths
 
@@ -92,6 +92,7 @@ class Machine:
             sysctls=self._sysctls(links),
             ruleset=self.nft.read(),
             keys=self.keys.public_keys(),
+            keys_made=self.keys.made(),
             secrets=secrets.preshared,
             passwords=secrets.texts,
             sessions=self.sessions.read(),
@@ -107,7 +108,8 @@ class Machine:
         """Our tunnels as their engines have them. A link that just came and carries no alias yet counts as well."""
         found = {}
         for device, link in links.items():
-            if (link.alias.startswith(ALIAS) or device.startswith("wg-")) and link.kind not in (MACVLAN, VLAN):
+            ours = link.alias.startswith(ALIAS) or device.startswith(TUNNEL_DEVICES)
+            if ours and link.kind not in (MACVLAN, VLAN):
                 try:
                     state = self.engines[running_engine(link)].read(device)
                 except Refused as error:

@@ -19,9 +19,9 @@ from appliance.shell.paths import Paths
 __all__ = ["KeyPair", "Refused", "Secrets", "box_key", "new_pair", "new_preshared_key", "replace_file", "write_private"]
 
 
-def box_key(paths: Paths, device: str) -> str | None:
-    """The public key of the box's own tunnel interface; None where this is not the box, or it has none yet."""
-    return Keys(paths.state).public_keys().get(device)
+def box_key(paths: Paths, name: str) -> str | None:
+    """The public half of the box's own key of that name; None where this is not the box, or it has none yet."""
+    return Keys(paths.state).public_keys().get(name)
 
 
 def write_private(path: Path, content: bytes) -> None:

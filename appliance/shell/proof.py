@@ -30,9 +30,9 @@ def provoke(wanted: Expected, facts: Iterable[Fact], machine: Machine, observed:
     """Has each gateway asked by ARP or ND, and sends each peer in question a small packet that it has to answer."""
     for fact in facts:
         if fact in wanted.peers:
-            device, peer = wanted.peers[fact]
-            if address := inside(peer):
-                send(address, device)
+            for device, peer in wanted.peers[fact]:
+                if address := inside(peer):
+                    send(address, device)
         elif fact.kind == GATEWAY:
             for uplink in wanted.desired.uplinks:
                 for gateway in gateways(uplink, observed) if uplink.name == fact.name else ():

@@ -174,8 +174,9 @@ def who_called(overheard: Overheard, tunnels: list[dict[str, Any]], keys: Keys) 
     known = keys.public_keys()
     for call in overheard.handshakes:
         for tunnel in tunnels if call.initiation and not call.out else ():
-            if call.here.endswith(f":{tunnel['listen_port']}") and tunnel["device"] in known:
-                found = callers.opened(call.mac1_over, keys.private_key(tunnel["device"]))
+            name = next((each for each, public in known.items() if public == tunnel["public_key"]), "")
+            if call.here.endswith(f":{tunnel['listen_port']}") and name:
+                found = callers.opened(call.mac1_over, keys.private_key(name))
                 if found:
                     key = b64encode(found.public_key).decode()
                     yield Caller(call.there, tunnel["name"], key, found.clock - time.time())

@@ -19,6 +19,7 @@ from appliance.adapters.keys import Keys
 from appliance.core.pppoe_words import trial_options, trouble
 from appliance.core.setup.render import PROVIDER_SECRET
 from appliance.core.setup.seen import Answers, Card
+from appliance.core.state import TUNNEL_DEVICES
 from appliance.shell.paths import Paths
 
 TRIAL_FILE = Path("/run/systemd/network/40-appliance-setup.network")
@@ -46,7 +47,7 @@ def cards() -> tuple[Card, ...]:
     found = []
     for path in sorted(NET.iterdir()):
         with contextlib.suppress(OSError):
-            if (path / "type").read_text().strip() != "1" or path.name.startswith("wg-"):
+            if (path / "type").read_text().strip() != "1" or path.name.startswith(TUNNEL_DEVICES):
                 continue
             if not int((path / "flags").read_text(), 16) & 1:
                 _said("ip", "link", "set", path.name, "up")

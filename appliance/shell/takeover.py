@@ -18,9 +18,21 @@ from appliance.adapters import conntrack, systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
 from appliance.adapters.pppoe import open_sessions, terminate
+from appliance.core.in_force import behind, in_force
 from appliance.core.pair.names import LEASED_MAP, NOT_READY, PAIR_NAME, READY, READY_FILE, VIRTUAL_TABLE
 from appliance.core.plan import running_engine
-from appliance.core.state import KERNEL, Desired, DesiredPeer, DesiredTunnel, Lease, LeasedUplink, Route
+from appliance.core.state import (
+    KERNEL,
+    Desired,
+    DesiredPeer,
+    DesiredTunnel,
+    Lease,
+    LeasedUplink,
+    Observed,
+    ObservedDevice,
+    ObservedPeer,
+    Route,
+)
 from appliance.core.steps import PeerChange
 from appliance.core.takeover.events import Reading
 from appliance.shell.machine import Machine
@@ -33,6 +45,10 @@ _HOLD_TEXT = f"""{HOLD} {{
     }}
 }}
 """
+
+
+def _seen(peer: DesiredPeer, used: Mapping[str, float]) -> ObservedPeer:
+    return ObservedPeer(peer.public_key, frozenset(), None, 0, "", used.get(peer.name, 0.0))
 
 
 @dataclass(slots=True)
@@ -54,7 +70,7 @@ class TakeoverShell:
         """By device, the IPv4 address that connections were hidden behind last."""
         self.asked: dict[str, list[Asked]] = {}
         self.numbers: dict[str, int] = {}
-        """The interfaces of the engines that were seen last, by tunnel."""
+        """The numbers of the interfaces that were seen last, by their names."""
         self.use(desired)
 
     def use(self, desired: Desired) -> None:
@@ -103,9 +119,20 @@ class TakeoverShell:
             with contextlib.suppress(Refused, OSError):
                 self.machine.netlink.set_link(tunnel.device, up=True)
 
-    def add_tunnel_routes(self) -> None:
+    def add_tunnel_routes(self, active: Mapping[str, float]) -> None:
+        """`active`: when each peer last was, in seconds of some clock. It says which of the box's two keys a peer uses
+        while one is replaced; the engines here have not shaken hands yet."""
         devices = {tunnel.device for tunnel in self.tunnels}
-        self.machine.netlink.add_routes([route for route in self.desired.routes if route.device in devices])
+        last: dict[str, float] = {}
+        for name, at in active.items():
+            last[behind(name)] = max(at, last.get(behind(name), 0.0))
+        used = {name: at for name, at in active.items() if at == last[behind(name)]}
+        seen = {
+            tunnel.device: ObservedDevice("", 0, 0, {peer.public_key: _seen(peer, used) for peer in tunnel.peers})
+            for tunnel in self.tunnels
+        }
+        routes = in_force(self.desired, Observed(devices=seen)).routes
+        self.machine.netlink.add_routes([route for route in routes if route.device in devices])
 
     def set_keepalive(self, names: Iterable[str], seconds: int) -> None:
         for tunnel, peers in self._by_tunnel(names):
@@ -167,11 +194,11 @@ class TakeoverShell:
         for tunnel in self.tunnels:
             with contextlib.suppress(Refused, OSError):
                 number = socket.if_nametoindex(tunnel.device)
-                before = self.numbers.get(tunnel.name)
+                before = self.numbers.get(tunnel.device)
                 running = self.engine(tunnel) if number != before else None
                 state = running[0].read(tunnel.device) if running else None
                 if state and state.peers:
-                    self.numbers[tunnel.name] = number
+                    self.numbers[tunnel.device] = number
                     new += [tunnel.name] if before else []
         return new
 

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 from appliance.adapters import resolver
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import write_whole
+from appliance.core.in_force import behind, moved
 from appliance.core.peers import endpoint_parts, endpoint_text, is_name
 from appliance.core.silence import Silence
-from appliance.core.state import DEFAULTS, Desired, DesiredPeer, ObservedDevice
+from appliance.core.state import DEFAULTS, OLD, Desired, DesiredPeer, ObservedDevice
 from appliance.shell.paths import Paths
 
 log = logging.getLogger("appliance.endpoints")
@@ -33,6 +34,9 @@ class Endpoints:
         self.lookup = lookup
         self.resolved: dict[str, tuple[str, ...]] = self._load()
         self.named: dict[str, DesiredPeer] = {}
+        self.desired: Desired | None = None
+        self.devices: dict[str, str] = {}
+        """The interface of each tunnel, by the tunnel's name."""
         self.fresh: set[str] = set()
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.slots = asyncio.Semaphore(AT_ONCE)
@@ -48,6 +52,7 @@ class Endpoints:
 
     def follow(self, desired: Desired) -> None:
         """Takes over the names of a configuration and looks up those that were not looked up since the start."""
+        self.desired, self.devices = desired, {tunnel.name: tunnel.device for tunnel in desired.tunnels}
         peers = [peer for tunnel in desired.tunnels for peer in tunnel.peers if peer.endpoint]
         self.named = {peer.name: peer for peer in peers if is_name(endpoint_parts(peer.endpoint or "")[0])}
         for host in {self._host(peer) for peer in self.named.values()}:
@@ -72,8 +77,13 @@ class Endpoints:
     def tick(self, devices: dict[str, ObservedDevice]) -> None:
         """Looks at the byte counters of the peers with names; called on the watchdog's beat."""
         readings = []
+        # Whoever knows one of the box's two keys does not answer to the other.
+        uses = moved(self.desired, devices) if self.desired else {}
         for name, peer in self.named.items():
-            device = devices.get(f"wg-{name.partition('.')[0]}")
+            tunnel = name.partition(".")[0]
+            if uses.get(behind(name), not tunnel.endswith(OLD)) == tunnel.endswith(OLD):
+                continue
+            device = devices.get(self.devices[tunnel])
             state = device.peers.get(peer.public_key) if device else None
             if state:
                 readings.append((name, state.received, state.sent, state.keepalive))
@@ -84,7 +94,7 @@ class Endpoints:
             self.changed({})
         for name in silent:
             peer = self.named[name]
-            state = devices[f"wg-{name.partition('.')[0]}"].peers[peer.public_key]
+            state = devices[self.devices[name.partition(".")[0]]].peers[peer.public_key]
             self.look_up(self._host(peer), peer, state.endpoint)
         self.network_changed()
 

@@ -51,7 +51,7 @@ class Expiries:
 
     def look(self, desired: Desired, at_least: float) -> None:
         """`at_least`: what the time is known to be at least, in seconds since 1970."""
-        peers = (peer for tunnel in desired.tunnels for peer in tunnel.peers)
+        peers = (peer for tunnel in desired.tunnels for peer in tunnel.peers if not tunnel.replaced_by)
         now = frozenset(peer.name for peer in peers if expired(peer, at_least))
         for name in sorted(now - self.known):
             what = "the old keys of %s count no more" if name.endswith("/old") else "%s has expired and gets in no more"

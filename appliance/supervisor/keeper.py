@@ -223,7 +223,7 @@ class Keeper:
         ours = {state.listen_port for state in observed.devices.values()}
         for tunnel in desired.tunnels:
             if tunnel.listen_port and tunnel.listen_port not in ours:
-                self._free(tunnel.name, tunnel.listen_port)
+                self._free(tunnel.base, tunnel.listen_port)
 
     def _free(self, name: str, port: int) -> None:
         if self.machine.port_taken(port):

@@ -326,7 +326,8 @@ class PairDriver:
             case a.SetEndpoints(endpoints=endpoints):
                 self.shell.set_endpoints(endpoints)
             case a.AddTunnelRoutes():
-                self.shell.add_tunnel_routes()
+                known = self.takeover.box.table.known
+                self.shell.add_tunnel_routes({name: each.active for name, each in known.items()})
             case a.AskRouter():
                 self.shell.ask_routers()
             case a.AskUplinks():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from appliance import __version__
-from appliance.core.in_force import DAY_SECONDS, expired, notices
+from appliance.core.in_force import DAY_SECONDS, behind, expired, moved, notices, standing
 from appliance.core.plan import Plan, running_engine
 from appliance.core.pppoe_words import trouble
 from appliance.core.state import (
     LEASE_DEVICE,
+    OLD,
     ON_LINK,
     Desired,
     DesiredLink,
@@ -55,7 +57,9 @@ def report(
         base["uplinks"] = [
             _uplink(each, observed, sessions.get(each.name), cards.get(each.name, "")) for each in desired.uplinks
         ]
-        base["tunnels"] = [_tunnel(tunnel, observed) for tunnel in desired.tunnels]
+        now = standing(desired, observed.at_least)
+        uses = moved(now, observed.devices, observed.routes)
+        base["tunnels"] = [_tunnel(tunnel, observed, uses) for tunnel in now.tunnels]
     return base
 
 
@@ -116,7 +120,9 @@ def _uplink(uplink: Uplink, observed: Observed, session: PppSession | None, belo
     return found
 
 
-def _tunnel(tunnel: DesiredTunnel, observed: Observed) -> dict[str, Any]:
+def _tunnel(tunnel: DesiredTunnel, observed: Observed, uses: Mapping[str, bool]) -> dict[str, Any]:
+    """While the box's key is replaced each peer stands in the tunnel whose key it uses; `uses` says who uses the new
+    one."""
     link = observed.links.get(tunnel.device)
     state = observed.devices.get(tunnel.device)
     return {
@@ -126,10 +132,18 @@ def _tunnel(tunnel: DesiredTunnel, observed: Observed) -> dict[str, Any]:
         "engine": running_engine(link) if link else None,
         "engine_wanted": tunnel.engine,
         "public_key": state.public_key if state else observed.keys.get(tunnel.key),
+        "key": tunnel.key_number,
+        "replaced_by": tunnel.base if tunnel.replaced_by else None,
+        "expires": _day(tunnel.expires - DAY_SECONDS if tunnel.expires else None),
         "listen_port": state.listen_port if state else None,
         "mtu": link.mtu if link else None,
         "addresses": sorted(link.addresses) if link else [],
-        "peers": [found for peer in tunnel.peers if (found := _peer(peer, state, observed.at_least))],
+        "peers": [
+            found
+            for peer in tunnel.peers
+            if uses.get(behind(peer.name), True) != bool(tunnel.replaced_by)
+            and (found := _peer(peer, state, observed.at_least))
+        ],
     }
 
 
@@ -143,7 +157,8 @@ def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float) -> 
         return None
     away = "expired" if expired(peer, at_least) else "absent"
     return {
-        "name": peer.name,
+        # A peer is the same one whichever of the box's keys it uses.
+        "name": peer.name.replace(f"{OLD}.", ".", 1),
         "public_key": peer.public_key,
         # "up" says that data went both ways; a session alone does not.
         "state": away if state is None else "up" if alive and both_ways else "idle" if age else "never seen",

@@ -19,7 +19,7 @@ from appliance.adapters import memory
 from appliance.adapters.errors import Refused
 from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
-from appliance.core.in_force import overdue, replacing
+from appliance.core.in_force import moved, overdue, replacing
 from appliance.core.pair.link import enrolled, with_pair_link
 from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.plan import Plan, plan, shown
@@ -84,6 +84,8 @@ class Supervisor:
         self.clock = LoneClock(paths)
         self.tuning = Tuning(paths.root)
         self.whereabouts = Whereabouts(paths.whereabouts)
+        self.uses: dict[str, bool] = {}
+        """Which peers used the box's new key at the last beat; only a change is of interest."""
         self.keeper.seen.update(self.whereabouts.known)
         self.trials = Trials(paths, self.keeper, self._compile, self._take, self._give_back, self._ended)
         self.bundles = Bundles(paths, self.machine.keys, self._begin_bundle, lambda: self.trials.confirmed)
@@ -188,13 +190,15 @@ class Supervisor:
                 log.warning("%s", error)
 
     def _peers_in_force(self, devices: dict[str, ObservedDevice]) -> bool:
-        """Has the peers looked after that have expired or took a new key; whether more of these is waited for."""
+        """Has the peers looked after that have expired or use a new key; whether more of these is waited for."""
         desired = self.keeper.desired
         if desired is None:
             return False
         at_least = known_time(self.paths)
         self.expiries.look(desired, at_least)
-        if overdue(desired, devices, at_least):
+        uses = moved(desired, devices)
+        if uses != self.uses or overdue(desired, devices, at_least):
+            self.uses = uses
             self.wake.set()
         return replacing(desired, devices, at_least)
 

@@ -125,7 +125,7 @@ def test_a_trial_that_brings_new_keys_is_proven_by_the_old_ones() -> None:
     """Before it the peer was known by its name and old key; now that key stands under another name."""
     fact = Fact("peer", "office.bob", OLD)
     wanted = expected((fact,), OFFICE_DESIRED)
-    assert wanted.peers[fact][1].public_key == OLD
+    assert wanted.peers[fact][0][1].public_key == OLD
 
 
 def test_peers_without_dates_cost_nothing() -> None:

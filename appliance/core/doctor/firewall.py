@@ -28,10 +28,11 @@ class Rules:
     def zone(self, address: str, device: str = "") -> Zone | None:
         """Where the host stands; on `device` if it is known to have come from there."""
         found = self.site.zone_of(ip_address(address))
-        if device and (found is None or found.device != device):
-            named = {interface.device: name for name, interface in self.site.interfaces.items()}
-            named |= {f"wg-{name}": name for name in self.site.config.tunnels}
-            return Zone(named[device], device) if device in named else None
+        if device and (found is None or device not in found.devices):
+            named = {each.device: Zone(name, each.device) for name, each in self.site.interfaces.items()}
+            whole = map(self.site.tunnel_zone, self.site.config.tunnels)
+            named |= {each: zone for zone in whole for each in zone.devices}
+            return named.get(device)
         return found
 
     def named(self, label: str) -> Zone | None:

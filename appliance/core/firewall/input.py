@@ -53,15 +53,15 @@ def _metrics(site: Site) -> Iterator[str]:
         )
         sources = [f"{header} saddr {one_or_set(found)} " for header, found in by_version if found]
         for source in sources or [""]:
-            yield f'iifname "{each.device}" {source}tcp dport {METRICS_PORT} accept{why}'
+            yield f"iifname {quoted(each.devices)} {source}tcp dport {METRICS_PORT} accept{why}"
 
 
 def _tunnel_ports(site: Site) -> list[str]:
     """A tunnel without a listen_port only calls out; its answers are established connections."""
     ports: dict[int, str] = {}
     for name, tunnel in site.config.tunnels.items():
-        if tunnel.listen_port is not None:
-            ports.setdefault(tunnel.listen_port, site.source("tunnels", name, "listen_port"))
+        for path, port in tunnel.ports:
+            ports.setdefault(port, site.source("tunnels", name, *path))
     if not ports:
         return []
     lines = [f"{port}{comment(source)}" for port, source in ports.items()]

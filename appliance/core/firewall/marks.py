@@ -78,7 +78,7 @@ def _tunnel_sources(config: Config, box: str) -> list[str]:
     """
     interfaces = config.boxes[box].interfaces
     uplinks = [interface.device for interface in interfaces.values() if interface.is_uplink]
-    ports = [str(tunnel.listen_port) for tunnel in config.tunnels.values() if tunnel.listen_port is not None]
+    ports = [str(port) for tunnel in config.tunnels.values() for _, port in tunnel.ports]
     if len(uplinks) < 2 or not ports:
         return []
     maps, hear, say = [], [], []

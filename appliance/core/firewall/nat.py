@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from appliance.core.firewall.pairs import Pair
 from appliance.core.firewall.text import INDENT, chain, comment, elements, one_or_set, quoted
 from appliance.core.firewall.zones import Site, Zone, devices
@@ -49,7 +51,7 @@ def admit_forwards(site: Site, pair_of: dict[tuple[str, str], Pair]) -> None:
         if target is None:
             continue
         key = (origin.name, target.name)
-        pair_of.setdefault(key, Pair(origin, Zone(target.name, target.device)))
+        pair_of.setdefault(key, Pair(origin, replace(target, peer=None)))
         port = forward.to_port or forward.port.first
         line = f"{forward.to} . {forward.port.protocol} . {port}"
         lines = reached.setdefault((*key, forward.to.version), [])

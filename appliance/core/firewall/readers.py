@@ -10,9 +10,9 @@ from appliance.core.firewall.zones import VERSIONS, Site
 
 
 class Reader(NamedTuple):
-    """Somebody who may read: whoever sends from these `networks` on `device`; none stands for any."""
+    """Somebody who may read: whoever sends from these `networks` on one of `devices`; none stands for any."""
 
-    device: str
+    devices: tuple[str, ...]
     networks: tuple[str, ...]
     source: str
     """Where in the file it stands."""
@@ -25,14 +25,14 @@ def readers(site: Site) -> Iterator[Reader]:
         source = site.source("monitoring", "readers", index)
         if not isinstance(reader, str):
             if found := site.zone_of(reader):
-                yield Reader(found.device, (network_text(reader),), source)
+                yield Reader(found.devices, (network_text(reader),), source)
         elif (zone := site.zone(reader)) and zone.peer:
             own = [span for version, _ in VERSIONS for span in site.peer_spans(zone.name, version).get(zone.peer, ())]
             # A peer whose addresses all belong to others, too, sends nothing.
             if own:
-                yield Reader(zone.device, tuple(own), source)
+                yield Reader(zone.devices, tuple(own), source)
         elif zone:
-            yield Reader(zone.device, (), source)
+            yield Reader(zone.devices, (), source)
 
 
 def listen_file(site: Site) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from appliance.core.firewall.grants import Grant, reach_of
 from appliance.core.firewall.input import STATES, input_chains
@@ -57,7 +58,7 @@ def render_both(config: Config, box: str, line: LineOf) -> tuple[str, str]:
         *spoofing_chains(site),
         *mark_chains(config, box),
         *(text for pair in to_box for text in pair.chains(site)),
-        *input_chains(site, [f'"{pair.origin.device}" : jump {pair.name}' for pair in to_box]),
+        *input_chains(site, [f'"{device}" : jump {pair.name}' for pair in to_box for device in pair.origin.devices]),
         *(text for pair in between for text in pair.chains(site)),
     ]
     after = [*mss_chains(site), *nat_chains(site)]
@@ -130,7 +131,11 @@ def _forward(pairs: list[Pair], offload: bool, sessions: Sequence[str] = ()) -> 
         rules.append(fast + comment("the rest of the connection takes the short way"))
     rules += STATES
     if pairs:
-        lines = [f'"{pair.origin.device}" . "{pair.target.device}" : jump {pair.name}' for pair in pairs]
+        lines = [
+            f'"{origin}" . "{target}" : jump {pair.name}'
+            for pair in pairs
+            for origin, target in product(pair.origin.devices, pair.target.devices)
+        ]
         rules.append(f"iifname . oifname vmap {elements(lines)}")
     rules += [
         f"counter name dropped_forward{comment('everything else; the policy drops it')}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 
@@ -21,11 +21,19 @@ VERSIONS = ((4, "ip"), (6, "ip6"))
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """Where a rule points: `name` as nft chains spell it, the device, and the peer if it is only one."""
+    """Where a rule points: `name` as nft chains spell it, the device, and the peer if it is only one.
+
+    `old_device`: of a tunnel whose key is being replaced, the interface with the key before.
+    """
 
     name: str
     device: str
     peer: str | None = None
+    old_device: str = ""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return (self.device, self.old_device) if self.old_device else (self.device,)
 
     @property
     def label(self) -> str:
@@ -66,7 +74,13 @@ class Site:
         tunnel, dot, peer = name.partition(".")
         if tunnel not in self.config.tunnels or (dot and peer not in self.config.tunnels[tunnel].peers):
             return None
-        return Zone(tunnel, tunnel_device(tunnel), peer or None)
+        return self.tunnel_zone(tunnel, peer or None)
+
+    def tunnel_zone(self, name: str, peer: str | None = None) -> Zone:
+        """A tunnel, or one peer of it."""
+        tunnel = self.config.tunnels[name]
+        old = tunnel_device(name, tunnel.key - 1) if tunnel.replaces else ""
+        return Zone(name, tunnel_device(name, tunnel.key), peer, old)
 
     @cached_property
     def interfaces(self) -> dict[str, Interface]:
@@ -87,7 +101,7 @@ class Site:
 
     @cached_property
     def tunnel_devices(self) -> list[str]:
-        return [tunnel_device(name) for name in self.config.tunnels]
+        return [device for name in self.config.tunnels for device in self.tunnel_zone(name).devices]
 
     def subnets(self, interface: str) -> list[Network]:
         """The static networks on an interface, those of its virtual addresses included."""
@@ -101,10 +115,10 @@ class Site:
         """Every network inside with the zone that it lies in; default routes through peers are not inside."""
         found = [(prefix(net), Zone(name, i.device)) for name, i in self.lans.items() for net in self.subnets(name)]
         for name, tunnel in self.config.tunnels.items():
-            device = tunnel_device(name)
-            found += [(prefix(address.network), Zone(name, device)) for address in tunnel.addresses]
+            whole = self.tunnel_zone(name)
+            found += [(prefix(address.network), whole) for address in tunnel.addresses]
             for peer_name, peer in tunnel.peers.items():
-                zone = Zone(name, device, peer_name)
+                zone = replace(whole, peer=peer_name)
                 found += [(at, zone) for at in peer.allowed if at.length]
         return found
 

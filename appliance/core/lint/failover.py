@@ -83,10 +83,10 @@ def _pair_ports(site: Site, failover: Failover) -> Iterator[Problem]:
         if name == PAIR_NAME:
             message = f"{PAIR_DEVICE} is the link between the two boxes; give the tunnel another name"
             yield Problem(("tunnels", name), message)
-        use = PAIR_PORTS.get(tunnel.listen_port or 0)
-        if use:
-            message = f"{tunnel.listen_port} is the port of {use}; write another one, such as 51820"
-            yield Problem(("tunnels", name, "listen_port"), message)
+        for path, port in tunnel.ports:
+            if use := PAIR_PORTS.get(port):
+                message = f"{port} is the port of {use}; write another one, such as 51820"
+                yield Problem(("tunnels", name, *path), message)
     for index, forward in enumerate(site.config.firewall.port_forwards):
         # Where there is a virtual address, only what is sent to that one is forwarded.
         here = any(place.moving for place in site.interfaces.get(forward.from_, []))

@@ -22,7 +22,7 @@ def lint(site: Site) -> Iterator[Problem]:
 
 
 def _forwards(site: Site) -> Iterator[Problem]:
-    listening = {tunnel.listen_port: name for name, tunnel in site.config.tunnels.items() if tunnel.listen_port}
+    listening = {port: name for name, tunnel in site.config.tunnels.items() for _, port in tunnel.ports}
     seen: dict[tuple[str, str, int, int], int] = {}
     for index, forward in enumerate(site.config.firewall.port_forwards):
         path: Path = ("firewall", "port_forwards", index)

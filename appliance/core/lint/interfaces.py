@@ -8,7 +8,7 @@ from appliance.core.lint.site import Place, Site, listed
 from appliance.core.model import Interface
 from appliance.core.prefixes import Prefix, prefix
 from appliance.core.problems import Problem
-from appliance.core.state import LEASE_DEVICE, SESSION_DEVICE
+from appliance.core.state import LEASE_DEVICE, SESSION_DEVICE, TUNNEL_DEVICES
 from appliance.core.values import Address
 from appliance.core.vlans import FIRST, LAST, vlan_of
 
@@ -33,7 +33,11 @@ def _devices(site: Site) -> Iterator[Problem]:
         first = seen.setdefault((place.box, device), place)
         if first is not place:
             yield Problem(path, f"{device} is the device of {first.name} already; each interface needs its own")
-        taken = {"wg-": "a tunnel", LEASE_DEVICE: "a pair's lease", SESSION_DEVICE: "a PPPoE session"}
+        taken = {
+            **dict.fromkeys(TUNNEL_DEVICES, "a tunnel"),
+            LEASE_DEVICE: "a pair's lease",
+            SESSION_DEVICE: "a PPPoE session",
+        }
         what = next((word for prefix, word in taken.items() if device.startswith(prefix)), "")
         if what:
             message = f"{device} would be the device of {what}; write a physical one such as enp1s0 (see `ip link`)"

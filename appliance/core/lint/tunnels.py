@@ -16,13 +16,19 @@ ENCAPSULATION = {4: 60, 6: 80}
 
 
 def lint(site: Site) -> Iterator[Problem]:
-    ports: dict[int, str] = {}
+    ports: dict[int, tuple[str, Path]] = {}
     for name, tunnel in site.config.tunnels.items():
-        if tunnel.listen_port is not None:
-            first = ports.setdefault(tunnel.listen_port, name)
-            if first != name:
-                message = f"{tunnel.listen_port} is the port of {first} already; each tunnel listens on its own"
-                yield Problem(("tunnels", name, "listen_port"), message)
+        for path, port in tunnel.ports:
+            first = ports.setdefault(port, (name, path))
+            if first[0] != name:
+                message = f"{port} is the port of {first[0]} already; each tunnel listens on its own"
+                yield Problem(("tunnels", name, *path), message)
+            elif first[1] != path:
+                message = f"{port} is the port of the new key, too; write the one at which the key before was reached"
+                yield Problem(("tunnels", name, *path), message)
+        if tunnel.replaces and tunnel.key == 1:
+            message = "the box's first key replaces none; write `key: 2`, or remove `replaces`"
+            yield Problem(("tunnels", name, "replaces"), message)
         yield from _mtu(site, name, tunnel)
         yield from _peers(name, tunnel)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
+from itertools import chain
 
 from appliance.core.model import BOX, AllowRule, Config, Peer
+from appliance.core.pair.names import PAIR_PORT, PROTOCOL_PORT, STATE_PORT
 from appliance.core.values import Address, Endpoint, Network
 
 _BEHIND_NAT = tuple(
@@ -13,6 +15,10 @@ _BEHIND_NAT = tuple(
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7")
 )
 """Addresses that nobody outside can call (RFC 1918, 6598, 3927, 4193)."""
+
+
+PAIR_PORTS = {PAIR_PORT, PROTOCOL_PORT, STATE_PORT}
+"""UDP ports that a box may need one day, to be one of two."""
 
 
 class NotKnown(ValueError):
@@ -92,6 +98,21 @@ def endpoint(config: Config, tunnel: str) -> Endpoint:
         f"{why}; write --endpoint HOST:PORT, a name or address that leads to UDP port {port} of the box (where a "
         "router of the provider stands in front, it must forward the port)"
     )
+
+
+def next_port(config: Config, tunnel: str) -> int | None:
+    """A UDP port for the box's next key of the tunnel: the neighbour of the one that it has, and back the next time,
+    so that whoever forwards both need not be asked again. None where no port is written. Raises NotKnown."""
+    now = config.tunnels[tunnel].listen_port
+    if now is None:
+        return None
+    taken = {port for each in config.tunnels.values() for _, port in each.ports} | PAIR_PORTS
+    taken |= {each.port.first for each in config.firewall.port_forwards if each.port.protocol == "udp"}
+    candidates: Iterable[int] = chain((now ^ 1,), range(now + 1, 65536), range(now - 1, 1023, -1))
+    for port in candidates:
+        if port and port not in taken:
+            return port
+    raise NotKnown("no UDP port is free; write --port")
 
 
 def _outside(config: Config) -> Iterator[Address]:

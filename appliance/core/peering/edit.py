@@ -76,6 +76,29 @@ def finish(content: bytes, tunnel: str, name: str) -> bytes:
     return delete(content, ("tunnels", tunnel, "peers", name, "replaces"))
 
 
+def rotate_own(content: bytes, tunnel: str, port: int | None, since: str, until: str | None) -> bytes:
+    """The file with the box's next key for the tunnel, at UDP port `port` (None: one that is free). The key before
+    counts until then, at the port that it had, or (None) no more. Raises splice.Unable."""
+    path: Path = ("tunnels", tunnel)
+    now = check(content)[0].tunnels[tunnel]
+    key = now.key + 1
+    if now.replaces:
+        content = delete(content, (*path, "replaces"))
+    if port is not None and port != now.listen_port:
+        content = replace(content, (*path, "listen_port"), port)
+    content = replace(content, (*path, "key"), key) if now.key > 1 else insert(content, path, "key", key)
+    content = replace(content, (*path, "since"), since) if now.since else insert(content, path, "since", since)
+    if until is None:
+        return content
+    before = Flow(listen_port=now.listen_port) if now.listen_port else Flow()
+    return insert(content, path, "replaces", Flow(before, until=until))
+
+
+def finish_own(content: bytes, tunnel: str) -> bytes:
+    """The file without the box's key that was replaced. Raises splice.Unable."""
+    return delete(content, ("tunnels", tunnel, "replaces"))
+
+
 def remove(content: bytes, tunnel: str, name: str) -> tuple[bytes, list[str]]:
     """The file without the peer and the rules that name it, and those rules in words. Raises splice.Unable."""
     config, document = check(content)

@@ -29,7 +29,7 @@ def carried_out(folder: Path, desk: Path) -> tuple[str, str]:
     file = desk / "appliance.yaml"
     file.write_bytes((folder / "before.yaml").read_bytes())
     words = (folder / "command").read_text().split()
-    if words[0] != "remove" and "--finish" not in words:
+    if words[0] != "remove" and not {"--finish", "--own"} & set(words):
         words += ["--box-key", key(0)]
     said = io.StringIO()
     with _laptop(desk), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
