@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from appliance.cli.client import ask
+from appliance.cli.columns import say, table
 from appliance.cli.status import age
 
 FIELDS = (
@@ -29,21 +31,13 @@ def show_list(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(peers, indent=2))
     elif peers:
-        _table(peers)
+        titles = ("peer", "state", "seen", "from", "addresses and networks")
+        say(*table(titles, map(_row, peers)))
     else:
         print("no peers yet: appliance peer add NAME")
     return 0
 
 
-def _table(peers: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("peer", "state", "seen", "from", "addresses and networks"):
-        table.add_column(title)
-    for peer in peers:
-        seen = (peer["state"], age(peer["handshake_age_seconds"]), peer["endpoint"] or "-")
-        table.add_row(peer["name"], *seen, " ".join(peer["allowed_ips"]))
-    Console(highlight=False, markup=False).print(table)
+def _row(peer: dict[str, Any]) -> Sequence[str]:
+    seen = age(peer["handshake_age_seconds"])
+    return (peer["name"], peer["state"], seen, peer["endpoint"] or "-", " ".join(peer["allowed_ips"]))

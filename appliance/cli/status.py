@@ -13,14 +13,18 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from appliance.cli.client import ask
+from appliance.cli.columns import coloured, say, table
 from appliance.cli.failure import Failure
 from appliance.shell import tuning
 
 WATCH_SECONDS = 3.0
 """After so long a screen that follows says that nobody answers."""
+NETWORK_TITLES = ("network", "device", "cable", "mtu", "gateway", "addresses")
+PEER_TITLES = ("peer", "state", "endpoint", "handshake", "received", "sent", "networks")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,74 +58,56 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _print(status: dict[str, Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    status = _escaped(status)
-    console = Console(highlight=False)
     if status["box"] is None:
-        console.print("no configuration yet: appliance apply FILE")
+        say("no configuration yet: appliance apply FILE")
     else:
-        firewall = "firewall stands" if status["firewall"]["stands"] else "[red]firewall differs[/]"
-        forwarding = "forwarding" if status["forwarding"] else "[yellow]not forwarding[/]"
-        console.print(
-            f"[bold]{status['site']}[/], box [bold]{status['box']}[/] ({status['role']}): {firewall}, {forwarding}"
-        )
+        firewall = "firewall stands" if status["firewall"]["stands"] else coloured("red", "firewall differs")
+        forwarding = "forwarding" if status["forwarding"] else coloured("yellow", "not forwarding")
+        who = f"{coloured('bold', status['site'])}, box {coloured('bold', status['box'])} ({status['role']})"
+        say(f"{who}: {firewall}, {forwarding}")
     if status.get("update"):
-        console.print(f"system update: {status['update']}", soft_wrap=True)
+        say(f"system update: {status['update']}")
     lines = _trial(status) + _bundles(status.get("bundles")) + _pair(status.get("pair"))
-    for line in lines + _hardware(status.get("hardware", [])):
-        console.print(line, soft_wrap=True)
-    for warning in status["warnings"]:
-        console.print(f"[yellow]note:[/] {warning}", markup=True)
-    for notice in status["notices"]:
-        console.print(f"[yellow]in time:[/] {notice}")
-    for step in status["pending"]:
-        console.print(f"[yellow]differs:[/] {step}")
-    links = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("network", "device", "cable", "mtu", "addresses", "gateway"):
-        links.add_column(title)
-    gateways = {uplink["name"]: " ".join(uplink["gateways"]) for uplink in status["uplinks"]}
-    for link in status["interfaces"]:
-        cable = "[green]in[/]" if link["carrier"] else "[red]out[/]" if link["present"] else "[red]no such device[/]"
-        addresses = "\n".join(address for address in link["addresses"] if not address.startswith("fe80:"))
-        if "lease" in link and not addresses:
-            addresses = "asking for a lease" if link["lease"]["here"] else "the lease is the master's"
-        if "session" in link and not link["session"]["up"]:
-            trouble = link["session"]["trouble"] or ("dialling" if link["session"]["dials"] else "does not dial")
-            addresses = "the session is the master's" if link["session"]["elsewhere"] else f"[yellow]{trouble}[/]"
-        links.add_row(
-            link["name"],
-            link["device"],
-            cable,
-            str(link.get("session", link)["mtu"] or ""),
-            addresses,
-            gateways.get(link["name"], ""),
-        )
+    say(*lines, *_hardware(status.get("hardware", [])))
+    say(*(f"{coloured('yellow', 'note:')} {warning}" for warning in status["warnings"]))
+    say(*(f"{coloured('yellow', 'in time:')} {notice}" for notice in status["notices"]))
+    say(*(f"{coloured('yellow', 'differs:')} {step}" for step in status["pending"]))
     if status["interfaces"]:
-        console.print(links)
+        gateways = {uplink["name"]: " ".join(uplink["gateways"]) for uplink in status["uplinks"]}
+        say(*table(NETWORK_TITLES, (_network(link, gateways) for link in status["interfaces"])))
     for tunnel in status["tunnels"]:
         addresses = " ".join(address for address in tunnel["addresses"] if not address.startswith("fe80:"))
-        console.print(
-            f"[bold]{tunnel['name']}[/] ({tunnel['device']}): engine {tunnel['engine'] or 'none'}, port "
-            f"{tunnel['listen_port'] or '-'}, mtu {tunnel['mtu'] or '-'}, {addresses}\n"
-            f"  public key {tunnel['public_key']}"
+        old = f"; the box's old one, until {tunnel['expires']} at the latest" if tunnel["replaced_by"] else ""
+        say(
+            f"{coloured('bold', tunnel['name'])} ({tunnel['device']}): engine {tunnel['engine'] or 'none'}, port "
+            f"{tunnel['listen_port'] or '-'}, mtu {tunnel['mtu'] or '-'}, {addresses}",
+            f"  public key {tunnel['public_key']}{old}",
         )
-        peers = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for title in ("peer", "state", "endpoint", "handshake", "received", "sent", "networks"):
-            peers.add_column(title)
-        for peer in tunnel["peers"]:
-            peers.add_row(
-                peer["name"],
-                {"up": "[green]up[/]", "idle": "[yellow]idle[/]"}.get(peer["state"], f"[red]{peer['state']}[/]"),
-                peer["endpoint"] or "-",
-                age(peer["handshake_age_seconds"]),
-                _size(peer["received_bytes"]),
-                _size(peer["sent_bytes"]),
-                " ".join(peer["allowed_ips"]),
-            )
-        console.print(peers)
+        say(*table(PEER_TITLES, map(_peer, tunnel["peers"])))
+
+
+def _network(link: dict[str, Any], gateways: Mapping[str, str]) -> Sequence[str]:
+    cable = ("green", "in") if link["carrier"] else ("red", "out") if link["present"] else ("red", "no such device")
+    addresses = "\n".join(address for address in link["addresses"] if not address.startswith("fe80:"))
+    if "lease" in link and not addresses:
+        addresses = "asking for a lease" if link["lease"]["here"] else "the lease is the master's"
+    if "session" in link and not link["session"]["up"]:
+        trouble = link["session"]["trouble"] or ("dialling" if link["session"]["dials"] else "does not dial")
+        addresses = "the session is the master's" if link["session"]["elsewhere"] else trouble
+    mtu = str(link.get("session", link)["mtu"] or "")
+    return (link["name"], link["device"], coloured(*cable), mtu, gateways.get(link["name"], ""), addresses)
+
+
+def _peer(peer: dict[str, Any]) -> Sequence[str]:
+    return (
+        peer["name"],
+        coloured({"up": "green", "idle": "yellow"}.get(peer["state"], "red"), peer["state"]),
+        peer["endpoint"] or "-",
+        age(peer["handshake_age_seconds"]),
+        _size(peer["received_bytes"]),
+        _size(peer["sent_bytes"]),
+        " ".join(peer["allowed_ips"]),
+    )
 
 
 def age(seconds: float | None) -> str:
@@ -147,7 +133,8 @@ def _hardware(settings: list[dict[str, Any]]) -> list[str]:
     if not settings:
         return []
     lines = [
-        f"[yellow]not tuned:[/] {each['of']}: {each['what']} is {each['now']}, better {each['wanted']}: {each['why']}"
+        f"{coloured('yellow', 'not tuned:')} {each['of']}: {each['what']} is {each['now']}, better {each['wanted']}: "
+        f"{each['why']}"
         for each in settings
         if each["now"] != each["wanted"]
     ]
@@ -155,29 +142,19 @@ def _hardware(settings: list[dict[str, Any]]) -> list[str]:
     return ([f"tuned for forwarding: {' '.join(tuned)} (what and why: --json)"] if tuned else []) + lines
 
 
-def _escaped(value: Any) -> Any:
-    """The same, with brackets that mean themselves (an IPv6 endpoint) and no colour."""
-    from rich.markup import escape
-
-    if isinstance(value, dict):
-        return {key: _escaped(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_escaped(each) for each in value]
-    return escape(value) if isinstance(value, str) else value
-
-
 def _trial(status: dict[str, Any]) -> list[str]:
     """What runs by its number, and whether it is to stay."""
     if trial := status["trial"]:
         both = ", on both boxes" if trial["both_boxes"] else ""
         lines = [
-            f"[yellow]on trial:[/] generation {trial['generation']} of {trial['origin']}{both}; without "
+            f"{coloured('yellow', 'on trial:')} generation {trial['generation']} of {trial['origin']}{both}; without "
             f"`appliance confirm` from a new session it goes in {trial['seconds_left']:.0f} s"
         ]
-        return lines + [f"[yellow]not seen yet:[/] {fact}" for fact in trial["not_seen_yet"]]
+        return lines + [f"{coloured('yellow', 'not seen yet:')} {fact}" for fact in trial["not_seen_yet"]]
     lines = [f"generation {status['generation']}"] if status["generation"] else []
     if last := status["last_rollback"]:
-        lines.append(f"[yellow]generation {last['number']} went back[/] at {_clock(last['ended'])}: {last['why']}")
+        back = coloured("yellow", f"generation {last['number']} went back")
+        lines.append(f"{back} at {_clock(last['ended'])}: {last['why']}")
     return lines
 
 
@@ -190,9 +167,9 @@ def _bundles(bundles: dict[str, Any] | None) -> list[str]:
         why = f": {last['why']}" if last.get("why") else ""
         colour = {"applied": "green"}.get(last["outcome"], "yellow")
         serial = f" {last['serial']}" if last["serial"] != "0" else ""
-        lines.append(f"last bundle{serial}: [{colour}]{last['outcome']}[/] at {last['at']}{why}")
+        lines.append(f"last bundle{serial}: {coloured(colour, last['outcome'])} at {last['at']}{why}")
     if (fetch := bundles["fetch"]) and (said := fetch["last"]):
-        trouble = "" if said["good"] else "[yellow]not now:[/] "
+        trouble = "" if said["good"] else f"{coloured('yellow', 'not now:')} "
         lines.append(f"bundles are fetched; {_clock(said['at'])}: {trouble}{said['text']}")
     if bundles["age_recipient"]:
         lines.append(f"secrets for this box are sealed to {bundles['age_recipient']}")
@@ -203,17 +180,16 @@ def _pair(pair: dict[str, Any] | None) -> list[str]:
     """The pair in words: who this box is and why, what the other one says, and how the last takeover went."""
     if pair is None:
         return []
-    colour = "green" if pair["role"] == "master" else "default"
-    lines = [f"[{colour}]{pair['role']}[/] since {_clock(pair['since'])}: {pair['why']}"]
+    colour = "green" if pair["role"] == "master" else ""
+    lines = [f"{coloured(colour, pair['role'])} since {_clock(pair['since'])}: {pair['why']}"]
     if pair["not_ready"]:
-        lines.append(f"[yellow]would not take over:[/] {'; '.join(pair['not_ready'])}")
+        lines.append(f"{coloured('yellow', 'would not take over:')} {'; '.join(pair['not_ready'])}")
     partner = pair["partner"]
     if partner is None:
-        lines.append("[yellow]the other box was not heard yet[/]")
+        lines.append(coloured("yellow", "the other box was not heard yet"))
     elif not partner["alive"]:
-        lines.append(
-            f"[yellow]{partner['box']} is not heard[/] for {partner['heard_ago']:.0f} s; it was {partner['role']}"
-        )
+        silent = coloured("yellow", f"{partner['box']} is not heard")
+        lines.append(f"{silent} for {partner['heard_ago']:.0f} s; it was {partner['role']}")
     else:
         lines.append(
             f"{partner['box']}: {partner['role']}, {'ready' if partner['ready'] else 'not ready'}, {_step(partner)}"
@@ -225,15 +201,16 @@ def _pair(pair: dict[str, Any] | None) -> list[str]:
         if took["called"]:
             found.append(f"{took['answered']} of {took['called']} peers answered")
         lines.append(f"last takeover at {_clock(took['told'])}: {', '.join(found)}")
-    return lines + [f"[yellow]note:[/] {note}" for note in pair["notes"]]
+    return lines + [f"{coloured('yellow', 'note:')} {note}" for note in pair["notes"]]
 
 
 def _step(partner: dict[str, Any]) -> str:
     if partner["in_step"]:
         return "in step"
     if partner["ahead"]:
-        return f"[yellow]not in step: {partner['ahead']} is ahead[/]"
-    return "[yellow]not in step: the boxes were changed apart; `appliance apply` on one of them settles it[/]"
+        return coloured("yellow", f"not in step: {partner['ahead']} is ahead")
+    apart = "not in step: the boxes were changed apart; `appliance apply` on one of them settles it"
+    return coloured("yellow", apart)
 
 
 def _clock(seconds: float) -> str:
