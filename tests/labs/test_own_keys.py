@@ -206,7 +206,5 @@ def test_in_a_pair_either_box_answers_to_both_keys(duo: Duo) -> None:
         laptop.flowing(packets=200)
         branch.flowing(packets=200)
     duo.host.log.line(f"a handover half way: to the laptop {laptop.report}; from the branch {branch.report}")
-    assert laptop.report.longest_gap_ms < 500 and branch.report.longest_gap_ms < 500, (
-        f"{laptop.report}; {branch.report}"
-    )
+    assert max(laptop.report.longest_gap_ms, branch.report.longest_gap_ms) < MOVE_MS
     assert by_key(bravo) == {"office": {"office.laptop": "up"}, "office/old": {"office.branch": "up"}}
