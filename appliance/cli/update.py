@@ -8,8 +8,14 @@ that ran on it.
   appliance update status      both systems, and what became of the last update
   appliance update rollback    the system before runs after the next restart, on trial as well
 
-In a pair, first the backup; when it is back, `appliance handover` on the master, then that one.
-Exit code 0: done; 1: not, and why; nothing of the running system was changed.
+In a pair that is well, FILE|URL on either box updates both and restarts them: first the backup; when it is confirmed,
+it becomes master and must do what the other one did; then that one. It stops at the first failure; `update status`,
+on both, says which box did what. The command may be left alone meanwhile (Ctrl-C, a closed connection).
+
+  appliance update stop        begins nothing more; what is confirmed stays
+  --alone                      only this box, which must be the backup
+
+Exit code 0: done; 1: not, and why.
 
 example:
   sudo appliance update --restart appliance-0.2.0-amd64.raucb"""
@@ -28,7 +34,7 @@ from appliance.cli import session
 from appliance.cli.client import SilentSupervisor, ask
 from appliance.cli.failure import Failure
 from appliance.core.updates import Record
-from appliance.shell import updating
+from appliance.shell import turns, updating
 from appliance.shell.paths import Paths
 
 PROOF_SECONDS = 180.0
@@ -36,8 +42,11 @@ ASK_AGAIN_SECONDS = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="FILE|URL|status|rollback", help="a file of these names: ./status")
+    parser.add_argument("what", metavar="FILE|URL|status|rollback|stop", help="a file of these names: ./status")
+    parser.add_argument("--alone", action="store_true", help="only this box of a pair")
     parser.add_argument("--restart", action="store_true", help="restart into it when it is installed")
+    # A stick was plugged in.
+    parser.add_argument("--unattended", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="status for programs")
 
 
@@ -48,9 +57,16 @@ def run(options: argparse.Namespace) -> int:
     try:
         match options.what:
             case "status":
-                _status(options, updating.described(paths))
+                _status(
+                    options, {**updating.described(paths), "last": turns.sentence(paths), "both": turns.shown(paths)}
+                )
             case "rollback":
                 _next(options, updating.roll_back(paths, _works(options)))
+            case "stop":
+                print(turns.stop(paths, session.caller()).why)
+            # What appliance-update.service runs.
+            case "carry-on":
+                print(turns.carry_on(paths, lambda request: _asked(options, request), _say))
             # What the image's health unit runs after each boot.
             case "settle":
                 print(updating.settle(paths, lambda record: _missing(options, record)))
@@ -62,16 +78,71 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace, paths: Paths, what: str) -> None:
-    works = _works(options)
     updating.booted(paths)
+    if options.unattended and (why := turns.needless(paths, Path(what))):
+        print(why)
+        return
+    pair = _pair(options)
+    works = None if pair else _works(options)
     is_url = "://" in what
     bundle = updating.fetched(paths, what) if is_url else Path(what)
     try:
-        record = updating.install(paths, bundle, works, _progress)
+        if pair:
+            turns.start(paths, bundle, pair, session.administrator())
+        else:
+            record = updating.install(paths, bundle, works or {}, _progress)
     finally:
         if is_url:
             bundle.unlink(missing_ok=True)
-    _next(options, record)
+    if pair and options.unattended:
+        print(turns.sentence(paths))
+    elif pair:
+        _follow(paths)
+    else:
+        _next(options, record)
+
+
+def _pair(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The pair, when both boxes are to be updated. Raises Failure where it is not well enough."""
+    pair = ask(options, {"verb": "update", "pair": True})["pair"]
+    if not pair or options.alone:
+        return None
+    if not pair["heard"]:
+        print(f"{pair['partner']} is not heard, so only this box is updated", file=sys.stderr)
+        return None
+    standby, able = (pair["box"], pair["able"]) if pair["muted"] else (pair["partner"], pair["ready"])
+    if not able:
+        raise Failure(f"{standby} could not take over now (appliance status says why); mend that first, or use --alone")
+    return dict(pair)
+
+
+def _follow(paths: Paths) -> None:
+    """Shows how far both are, until it is over or this box restarts. Raises Failure where it stopped."""
+    shown = ""
+    while True:
+        said = turns.sentence(paths)
+        if said != shown:
+            print(said, flush=True)
+            shown = said
+        side = turns.read(paths)
+        if side is None or side.over:
+            break
+        time.sleep(ASK_AGAIN_SECONDS)
+    if not turns.went_well(paths):
+        raise Failure("see `appliance update status`, and `journalctl -u appliance-update` on both boxes")
+
+
+def _asked(options: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return ask(options, request)
+    except Failure as error:
+        raise updating.Refused(str(error)) from None
+
+
+def _say(line: str) -> None:
+    """For the journal: not every hundredth."""
+    if "%" not in line or line.startswith("100%"):
+        print(line, flush=True)
 
 
 def _progress(line: str) -> None:

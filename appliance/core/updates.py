@@ -25,7 +25,8 @@ class Record:
 
     `pending` is the slot on trial (A or B), "" when it is over; `written`: that slot is whole and the next to boot.
     `facts` (core/proof.py, as JSON) must work in it again, `differs` was amiss before; `configured`: there was a
-    configuration; `muted`: the box was the standby of a pair. `at`: seconds since 1970.
+    configuration; `muted`: the box was the standby of a pair. `turn` is the update of both boxes that it belongs to
+    (core/turns.py), "" for one of this box alone. `at`: seconds since 1970.
     """
 
     pending: str = ""
@@ -37,6 +38,7 @@ class Record:
     differs: tuple[str, ...] = ()
     configured: bool = False
     muted: bool = False
+    turn: str = ""
     outcome: str = ""
     why: str = ""
     at: float = 0.0
@@ -79,6 +81,22 @@ def refusal(bundle: Mapping[str, Any], system: str, version: str) -> str:
     return ""
 
 
+def needless(version: str, own: str, record: Record) -> str:
+    """Why an update that nobody asked for is left alone, as a stick that was never pulled out again; "" when it is not.
+
+    `version` is offered, `own` runs; `record` is the last update.
+    """
+    if order(version) == order(own):
+        return f"version {version} runs already"
+    if record.pending:
+        return f"version {record.version} is on trial"
+    if record.version == version and record.outcome == WENT_BACK:
+        return f"version {version} was tried and given up; `appliance update` tries it again"
+    if record.before == version and record.outcome == CONFIRMED:
+        return f"version {version} was left by `appliance update rollback`; `appliance update` takes it again"
+    return ""
+
+
 def _kind(compatible: str) -> str:
     return compatible.removeprefix("appliance-") or "nothing"
 
@@ -105,6 +123,19 @@ def not_installed(said: str) -> str:
     if "pre-install handler" in error.lower():
         return "the update was changed or damaged: a part of it is not what was signed; nothing was written"
     return f"the update was not installed: {error}; the system that runs was not touched"
+
+
+def boot_choice(block: str) -> tuple[str, frozenset[str]]:
+    """What GRUB makes of its environment block (image/grub.cfg): the system that boots next, "" where it has to take
+    what is left, and all that it would boot.
+
+    RAUC calls a system good only when no try is counted; each boot counts one until it is confirmed.
+    """
+    pairs = (line.partition("=") for line in block.splitlines() if not line.startswith("#"))
+    found = {name: value for name, _, value in pairs}
+    tried = {name: found.get(f"{name}_TRY", "0") for name in "AB"}
+    good = frozenset(name for name in "AB" if found.get(f"{name}_OK") == "1" and tried[name] in ("0", "1", "2"))
+    return next((name for name in found.get("ORDER", "").split() if name in good), ""), good
 
 
 # -- after a boot ----------------------------------------------------------------------------------------------------

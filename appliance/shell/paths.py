@@ -98,6 +98,21 @@ class Paths(NamedTuple):
         return self.state / "update.json"
 
     @property
+    def turn(self) -> Path:
+        """This box's side of an update of both boxes of a pair (core/turns.py)."""
+        return self.state / "update-turn.json"
+
+    @property
+    def turn_bundle(self) -> Path:
+        """The update itself, until both have it."""
+        return self.state / "update-turn.raucb"
+
+    @property
+    def boot_choice(self) -> Path:
+        """GRUB's environment block, in which it counts its tries."""
+        return self.root / "efi/EFI/debian/grubenv"
+
+    @property
     def control(self) -> Path:
         return self.root / "run/appliance/control.sock"
 

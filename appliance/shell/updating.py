@@ -83,21 +83,54 @@ def install(paths: Paths, bundle: Path, works: Works, progress: Callable[[str], 
     # Before the first byte: no power cut leaves a new system that boots and is not on trial.
     _write(paths, record)
     try:
+        _put(bundle, progress)
+        rauc.mark("active", "other")
+    except Refused as error:
+        _write(paths, updates.ended(record, INTERRUPTED, str(error), time.time()))
+        raise
+    return _written(paths, record)
+
+
+def prepare(paths: Paths, bundle: Path, progress: Callable[[str], None]) -> str:
+    """Writes an update into the other slot, which does not boot yet; its version. Raises Refused; what runs stays."""
+    booted(paths)
+    version = examined(bundle)
+    _put(bundle, progress)
+    return version
+
+
+def activate(paths: Paths, version: str, works: Works, turn: str) -> None:
+    """What was prepared boots next, on trial. Raises Refused; then it does not."""
+    record = _on_trial(updates.other(booted(paths)), version, works, turn)
+    _write(paths, record)
+    try:
+        rauc.mark("active", "other")
+    except Refused as error:
+        _write(paths, updates.ended(record, INTERRUPTED, str(error), time.time()))
+        raise
+    _written(paths, record)
+
+
+def deactivate(paths: Paths, why: str) -> None:
+    """What was to boot next does not."""
+    with contextlib.suppress(Refused):
+        rauc.mark("bad", "other")
+    _write(paths, updates.ended(last(paths), INTERRUPTED, why, time.time()))
+
+
+def _put(bundle: Path, progress: Callable[[str], None]) -> None:
+    try:
         rauc.install(bundle.resolve(), progress)
     except Refused as error:
-        reason = updates.not_installed(str(error))
-        _write(paths, updates.ended(record, INTERRUPTED, reason, time.time()))
-        raise Refused(reason) from None
-    return _written(paths, record)
+        raise Refused(updates.not_installed(str(error))) from None
 
 
 def roll_back(paths: Paths, works: Works) -> Record:
     """Makes the other system the next to boot, on trial. Raises Refused where there is none that is good."""
     slot = updates.other(booted(paths))
-    theirs = slots(rauc.status()).get(slot, {})
-    if theirs.get("boot_status") != "good":
+    if slot not in _boot_choice(paths)[1]:
         raise Refused(f"there is no system to go back to: system {slot} is empty, or was given up")
-    record = _on_trial(slot, _version(paths, slot, theirs) or "before", works)
+    record = _on_trial(slot, _version(paths, slot, slots(rauc.status()).get(slot, {})) or "before", works)
     _write(paths, record)
     rauc.mark("active", "other")
     return _written(paths, record)
@@ -136,15 +169,15 @@ def settle(paths: Paths, prove: Callable[[Record], tuple[str, ...]]) -> str:
 def described(paths: Paths) -> dict[str, Any]:
     """For `update status`. Raises Refused."""
     mine, said = booted(paths), rauc.status()
-    primary = str(said.get("boot_primary") or "")
+    following, good = _boot_choice(paths)
     found = []
     for name, slot in sorted(slots(said).items()):
         found.append(
             {
                 "system": name,
                 "runs": name == mine,
-                "next": slot["name"] == primary,
-                "good": slot.get("boot_status") == "good",
+                "next": name == following,
+                "good": name in good,
                 "version": __version__ if name == mine else _version(paths, name, slot),
             }
         )
@@ -170,7 +203,15 @@ def _version(paths: Paths, name: str, slot: Mapping[str, Any]) -> str:
     return str(bundle.get("version") or (record.before if record.slot and record.slot != name else ""))
 
 
-def _on_trial(slot: str, version: str, works: Works) -> Record:
+def _boot_choice(paths: Paths) -> tuple[str, frozenset[str]]:
+    """Which system boots next, and which would. Raises Refused."""
+    try:
+        return updates.boot_choice(paths.boot_choice.read_text(errors="replace"))
+    except OSError as error:
+        raise Refused(f"the boot choice cannot be read: {paths.boot_choice}: {error.strerror}") from None
+
+
+def _on_trial(slot: str, version: str, works: Works, turn: str = "") -> Record:
     return Record(
         pending=slot,
         slot=slot,
@@ -180,6 +221,7 @@ def _on_trial(slot: str, version: str, works: Works) -> Record:
         differs=tuple(works["differs"]),
         configured=bool(works["configured"]),
         muted=bool(works["muted"]),
+        turn=turn,
         at=time.time(),
     )
 

@@ -24,7 +24,7 @@ from appliance.core.state import ALONE, Desired, Observed, Role
 from appliance.core.takeover import Machine as Takeover
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
-from appliance.core.takeover.hello import SCHEMA, Hello
+from appliance.core.takeover.hello import ACTIVE, SCHEMA, Hello
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.shell.takeover import TakeoverShell
@@ -200,6 +200,21 @@ class PairDriver:
 
     def _stranger(self, network: str, source: str, router_id: int) -> None:
         self.handle(e.StrangerAdvert(network, source, router_id, time.monotonic()))
+
+    def for_update(self) -> dict[str, Any]:
+        """Who the two are, and whether the one that is not master could be (core/turns.py)."""
+        hello = self.partner_hello()
+        return {
+            "box": self.takeover.box.name,
+            "partner": self.pair.partner,
+            "own": self.pair.own,
+            "address": self.pair.partner_address,
+            "muted": self.keeper.role.muted,
+            "able": bool(self.takeover.box.able),
+            "heard": hello is not None,
+            "master": hello is not None and hello.role == ACTIVE,
+            "ready": hello is not None and hello.ready,
+        }
 
     def partner_hello(self) -> Hello | None:
         """What the partner said last, None while it is not heard."""

@@ -25,8 +25,7 @@ from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.plan import Plan, plan, shown
 from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, ObservedDevice, Role
-from appliance.core.updates import sentence
-from appliance.shell import updating
+from appliance.shell import turns
 from appliance.shell.machine import Machine
 from appliance.shell.paths import Paths
 from appliance.supervisor.bundles import ORIGIN, BundleRefused, Bundles
@@ -44,6 +43,7 @@ from appliance.supervisor.step import Step
 from appliance.supervisor.time_floor import LoneClock, known_time, stored_floor
 from appliance.supervisor.trials import Trials
 from appliance.supervisor.tuning import Tuning
+from appliance.supervisor.turns import Turns
 from appliance.supervisor.whereabouts import Whereabouts
 
 log = logging.getLogger("appliance.supervisor")
@@ -266,7 +266,8 @@ class Supervisor:
         driver.remembered = self.whereabouts.known
         try:
             await driver.start(desired, self._generation())
-            step = Step(driver.pair, self.trials, self.machine.keys, self.bundles, driver.partner_hello)
+            offers = Turns(self.paths, self._busy, self._does, driver.handover)
+            step = Step(driver.pair, self.trials, self.machine.keys, self.bundles, offers, driver.partner_hello)
             await step.start()
         except (Refused, OSError) as error:
             driver.close()
@@ -357,7 +358,7 @@ class Supervisor:
             notes.append(self.clock.sentence)
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
         found.update(self.trials.report())
-        found["update"] = sentence(updating.last(self.paths))
+        found["update"] = turns.sentence(self.paths)
         found["applied"] = self.keeper.applied._asdict()
         found["time_floor"] = stored_floor(self.paths) or None
         found["bundles"] = {
@@ -401,15 +402,16 @@ class Supervisor:
         return {**done, **self.trials.report()}
 
     async def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What works before an update of the system, or what is missing after it (shell/updating.py)."""
+        """What works before an update of the system, or what is missing after it (shell/updating.py); or the pair."""
+        pair = self.pair.for_update() if self.pair else None
+        if request.get("pair"):
+            return {"pair": pair}
         if "facts" in request:
             return {"missing": await after_restart(self.keeper, self.trials.readings, request)}
-        if self.trials.trial:
-            return {"error": "a configuration is on trial; end it first: appliance confirm, or appliance rollback"}
-        if self.pair and not self.keeper.role.muted:
-            partner = self.pair.report()["partner"]
-            if partner and partner["alive"] and partner["ready"]:
-                return {"error": f"this box is master, and {partner['box']} stands by: first `appliance handover`"}
+        if why := self._busy():
+            return {"error": why}
+        if pair and not request.get("in_turn") and not pair["muted"] and pair["ready"]:
+            return {"error": f"this box is master, and {pair['partner']} stands by: first `appliance handover`"}
         facts = works(
             self.keeper, functools.partial(self.trials.readings, lately=True), _trial(request)["administrator"]
         )
@@ -418,7 +420,19 @@ class Supervisor:
             "differs": differs(self.keeper),
             "configured": self.keeper.desired is not None,
             "muted": self.keeper.role.muted,
+            "pair": pair,
         }
+
+    def _busy(self) -> str:
+        """Why no update of the system may begin now."""
+        return "a configuration is on trial; end it first: appliance confirm, or appliance rollback" * bool(
+            self.trials.trial
+        )
+
+    async def _does(self, request: dict[str, Any]) -> tuple[str, ...]:
+        """What is missing here of the facts that the other box gave up the role with."""
+        known = {"differs": differs(self.keeper), "configured": True, "muted": False}
+        return await after_restart(self.keeper, self.trials.readings, {**known, **request})
 
     async def _begin_bundle(self, content: bytes, origin: str) -> Plan | None:
         return await self.trials.begin(content, origin, BUNDLE_SECONDS, auto=True)

@@ -25,6 +25,7 @@ from appliance.core.takeover.hello import Hello
 from appliance.supervisor.bundles import Bundles
 from appliance.supervisor.keeper import ApplyFailed
 from appliance.supervisor.trials import PARTNER_GRACE_SECONDS, Trials, boot_id
+from appliance.supervisor.turns import Turns
 
 log = logging.getLogger("appliance.step")
 
@@ -37,13 +38,20 @@ class Step:
     """This box's side. `heard` gives the partner's last hello while it lives, None otherwise."""
 
     def __init__(
-        self, pair: Pair, trials: Trials, keys: Keys, bundles: Bundles, heard: Callable[[], Hello | None]
+        self,
+        pair: Pair,
+        trials: Trials,
+        keys: Keys,
+        bundles: Bundles,
+        turns: Turns,
+        heard: Callable[[], Hello | None],
     ) -> None:
         self.pair = pair
         self.name = pair.partner
         self.trials = trials
         self.keys = keys
         self.bundles = bundles
+        self.turns = turns
         self.heard = heard
         self.server = pair_stream.PairServer(pair.own, pair.partner_address, PROTOCOL_PORT, self._answer)
         self.catching_up: asyncio.Task[None] | None = None
@@ -128,6 +136,8 @@ class Step:
                 if self.trials.trial:
                     return {"later": "a trial is running"}
                 return {"generation": _encoded(confirmed), **self._shared(self.trials.current)}
+            case "update":
+                return await self.turns.answer(request)
             case other:
                 return {"error": f"it does not know {other!r}; both boxes should run the same version"}
 

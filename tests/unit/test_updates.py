@@ -96,6 +96,39 @@ def test_a_record_survives_another_version() -> None:
     assert b'"pending": "B"' in packed(TRIED)
 
 
+@pytest.mark.parametrize(
+    ("version", "record", "reason"),
+    [
+        ("0.2.0", Record(), ""),
+        ("0.1.0", Record(), "runs already"),
+        ("0.2.0", TRIED, "is on trial"),
+        ("0.2.0", Record(version="0.2.0", before="0.1.0", outcome="went back"), "tried and given up"),
+        ("0.3.0", Record(version="0.2.0", before="0.1.0", outcome="went back"), ""),
+        ("0.2.0", Record(version="0.2.0", before="0.1.0", outcome="interrupted"), ""),
+        ("0.2.0", Record(version="0.1.0", before="0.2.0", outcome="confirmed"), "left by `appliance update rollback`"),
+    ],
+)
+def test_a_stick_that_stays_in_is_taken_once(version: str, record: Record, reason: str) -> None:
+    said = updates.needless(version, "0.1.0", record)
+    assert reason in said and bool(said) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("block", "following", "good"),
+    [
+        ("ORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=0\nB_TRY=0", "A", "A"),
+        # One that was chosen in the boot menu, and one that a power cut met: a counted try is no verdict.
+        ("ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=1\nB_TRY=2", "B", "AB"),
+        ("ORDER=B A\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY=3", "A", "A"),
+        ("ORDER=B A\nA_OK=1\nB_OK=1", "B", "AB"),
+        ("", "", ""),
+    ],
+)
+def test_what_grub_would_boot(block: str, following: str, good: str) -> None:
+    text = f"# GRUB Environment Block\n{block}\n" + 900 * "#"
+    assert updates.boot_choice(text) == (following, frozenset(good))
+
+
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A box that has booted system B; what RAUC was told is in its file `told`."""
@@ -140,6 +173,19 @@ def test_a_kernel_that_never_came_up_is_said(box: Paths) -> None:
     box.update.write_bytes(packed(TRIED))
     assert "it did not come up" in updating.settle(box, lambda _: ())
     assert "it did not come up" in sentence(updating.last(box))
+
+
+def test_the_way_back_is_open_although_a_try_is_counted(box: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever chose the other system in the boot menu left one behind; RAUC calls such a system bad."""
+    monkeypatch.setattr(rauc, "status", lambda: {"slots": [{"rootfs.0": {"bootname": "A", "boot_status": "bad"}}]})
+    works = {"facts": (), "differs": (), "configured": True, "muted": False}
+    box.boot_choice.parent.mkdir(parents=True)
+    box.boot_choice.write_text("ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=1\nB_TRY=0\n####")
+    assert updating.roll_back(box, works).pending == "A"
+    assert told(box) == ["other active"]
+    box.boot_choice.write_text("ORDER=B A\nA_OK=0\nA_TRY=0\nB_OK=1\nB_TRY=0\n####")
+    with pytest.raises(Refused, match="system A is empty, or was given up"):
+        updating.roll_back(box, works)
 
 
 def test_nothing_is_installed_where_there_is_one_system(tmp_path: Path) -> None:
