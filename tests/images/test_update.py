@@ -331,16 +331,15 @@ def _boots(story: Story, box: Box, what: str) -> None:
 
 type Part = Callable[[Story], None]
 
-# The longest first.
 PARTS: dict[str, Part] = {
     each.__name__: each
     for each in (
-        a_good_one_stays_and_the_way_back_is_one_command,
         from_an_https_address,
-        one_in_which_nothing_starts_is_given_up,
         one_that_hangs_is_given_up,
+        a_good_one_stays_and_the_way_back_is_one_command,
         one_that_panics_is_given_up,
         what_must_not_be_taken_is_refused,
+        one_in_which_nothing_starts_is_given_up,
     )
 }
 INSTALLS = [f"cut_in_an_install_{number}" for number in range((CUTS + 1) // 2)]
