@@ -53,7 +53,7 @@ class Box(Node):
             return super().entry()
         return ["nsenter", f"--target={self.leader}", "--all", "--", *ENVIRONMENT]
 
-    def power_on(self) -> None:
+    def power_on(self, timeout: float = 10) -> None:
         """Start PID 1 and return as soon as commands can run inside; boot() also waits for the rest."""
         assert not self.running, f"{self.name} is on already"
         if self._holder is None:
@@ -100,7 +100,7 @@ class Box(Node):
                 stderr=console,
                 start_new_session=True,
             )
-        self.leader = wait_for(self._find_leader, 10, f"{self.name} has a PID 1")
+        self.leader = wait_for(self._find_leader, timeout, f"{self.name} has a PID 1")
 
     def _find_leader(self) -> int:
         assert self._nspawn is not None
@@ -123,7 +123,7 @@ class Box(Node):
         With `healthy`, a failed unit is a failure of the test, and comes with its journal.
         """
         started = time.monotonic()
-        self.power_on()
+        self.power_on(max(timeout, 10))
         state = wait_for(self._settled, timeout, f"{self.name} has booted")
         seconds = time.monotonic() - started
         self.boot_ms = round(seconds * 1000)
