@@ -298,10 +298,14 @@ class TakeoverShell:
         return found
 
     def ask_uplinks(self) -> None:
-        """Each gateway once: the kernel asks, or arping where only a virtual address leads there, and is away."""
+        """Each gateway once: the kernel asks, or arping where only a virtual address leads there, and is away.
+
+        The gateway of a lease, too, where the lease is: on a box whose device for it is up.
+        """
         netlink = self.machine.netlink
+        learned = self._learned()
         for uplink in self.desired.uplinks:
-            for gateway in uplink.gateways:
+            for gateway in (*uplink.gateways, *learned.get(uplink.name, ())):
                 asked = Asked(uplink.device, gateway)
                 if ip_address(gateway).is_link_local or netlink.way_to(gateway) == uplink.device:
                     if not netlink.ask_neighbour(uplink.device, gateway):
@@ -314,6 +318,18 @@ class TakeoverShell:
                 else:
                     continue
                 self.asked.setdefault(uplink.name, []).append(asked)
+
+    def learned(self) -> frozenset[str]:
+        """The uplinks whose gateway a lease names."""
+        return frozenset(uplink.name for uplink in self.desired.uplinks if uplink.name in self.uplinks)
+
+    def _learned(self) -> dict[str, list[str]]:
+        """By uplink, the gateways of the leases that this box has. Way on and lease are there together, or neither."""
+        found: dict[str, list[str]] = {}
+        for lease, uplink in self._known(self.leases):
+            if lease.gateway and not lease.session and self.machine.netlink.way_to(lease.gateway) == uplink.device:
+                found.setdefault(uplink.name, []).append(lease.gateway)
+        return found
 
     def _answers(self, asked: list[Asked]) -> bool:
         return any(

@@ -346,7 +346,7 @@ class PairDriver:
             case a.AskRouter():
                 self.shell.ask_routers()
             case a.AskUplinks():
-                self.queue.append(e.UplinksRead(self.shell.uplinks_answer(), now()))
+                self.queue.append(e.UplinksRead(self.shell.uplinks_answer(), now(), self.shell.learned()))
                 self.shell.ask_uplinks()
             case a.HoldForward(on=on):
                 self.shell.hold_forward(on)

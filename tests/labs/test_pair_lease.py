@@ -198,6 +198,38 @@ def test_the_uplinks_cable(duo: LeaseDuo) -> None:
     link.mend()
 
 
+def test_the_gateway_is_silent(duo: LeaseDuo) -> None:
+    """The cable is in, the lease is good, and nobody answers: the other box tries, and keeps what it got."""
+    as_before(duo)
+    silent = "the gateway of wan did not answer when it was master"
+    with kept(duo, "gateway silent"), deaf(duo, duo.alpha):
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
+        assert lent(duo.bravo) == VIRTUAL
+        wait_for(lambda: silent in pair(duo.alpha)["not_ready"], 5, "alpha does not want it back")
+        with deaf(duo, duo.bravo):
+            says = lambda: "the gateway of wan does not answer" in pair(duo.bravo)["notes"]  # noqa: E731
+            wait_for(says, 20, "bravo's is silent, too")
+            since = pair(duo.bravo)["since"]
+        wait_for(lambda: not says(), 20, "it answers again")
+        assert duo.master() is duo.bravo and pair(duo.bravo)["since"] == since
+    duo.alpha.sh("systemctl restart appliance")
+    prefer_alpha(duo)
+
+
+@contextmanager
+def deaf(duo: LeaseDuo, box: Box) -> Iterator[None]:
+    """Whatever the box sends to the provider is lost on the way; its cable is in."""
+    port = box.links[0].port
+    rule = (
+        f"table netdev deaf_{box.name} {{ chain in {{ type filter hook ingress device {port} priority 0; drop\n}}\n}}"
+    )
+    duo.wan.run("nft", "-f", "-", stdin=rule)
+    try:
+        yield
+    finally:
+        duo.wan.run("nft", "delete", "table", "netdev", f"deaf_{box.name}")
+
+
 def test_one_voice(duo: LeaseDuo) -> None:
     """A standby sends nothing at all to the provider, its card has no word of its own, and no one answers twice."""
     as_before(duo)

@@ -173,10 +173,14 @@ class LeasesRead:
 
 @dataclass(frozen=True, slots=True)
 class UplinksRead:
-    """By uplink, whether its gateway answered the last AskUplinks but one; only those that can be asked."""
+    """By uplink, whether its gateway answered the last AskUplinks but one; only those that can be asked.
+
+    `learned` are those whose gateway a lease names: the master alone has it, and can ask.
+    """
 
     answers: Mapping[str, bool]
     now: float
+    learned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

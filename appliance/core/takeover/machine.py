@@ -159,8 +159,8 @@ class Machine:
                 box.note("connections", "")
             case e.LeasesRead(leases=found):
                 leases.read(box, found)
-            case e.UplinksRead(answers=answers):
-                box.uplinks.read(answers)
+            case e.UplinksRead(answers=answers, learned=learned):
+                box.uplinks.read(answers, learned)
             case e.ConfigurationChanged():
                 self._configured(event)
             case e.HandoverAsked():

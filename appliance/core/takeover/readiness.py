@@ -44,6 +44,8 @@ def reasons(box: Box) -> Iterator[str]:
         yield f"the gateway of {' and '.join(dead)} does not answer"
     if not box.muted:
         return
+    if (dead := box.uplinks.was_dead(box.now)) and box.partner.alive:
+        yield f"the gateway of {' and '.join(dead)} did not answer when it was master"
     if not box.partner.alive and box.boot_until is None:
         # Its own cable may have been out: it must not be master again before it knows what happened meanwhile.
         yield "it does not hear the other box"

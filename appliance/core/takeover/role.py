@@ -38,6 +38,7 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.table.restamp(box.epoch, box.peers)
     box.muted = False
     box.sessions = {}
+    box.uplinks.role_taken()
     # A partner that was heard just now: its adverts should have been, too.
     heard = box.now - box.partner.heard_at <= box.timers.hello + box.timers.stall
     box.elected_at = box.now if heard and not again else None
@@ -76,6 +77,8 @@ def mute(box: Box, why: str, quietly: bool = False) -> None:
     box.do(MuteTunnels())
     box.phases = phases(box)
     was, box.muted = not box.muted, True
+    if was:
+        box.uplinks.role_lost(box.now)
     box.master_at = box.began = box.read_at = box.suspect_until = box.adopting_until = None
     box.torn = False
     if was and not quietly:

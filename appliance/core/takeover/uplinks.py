@@ -3,11 +3,15 @@
 Both boxes often hang on one modem, and its death must move nothing. So a master gives way only where the other box's
 gateway answered two questions that were asked after this box's own had begun to be silent; and an uplink that was dead
 counts again only after it has answered for a while.
+
+The gateway of a lease only the master can ask: the other box has a cable, and no address. So such an uplink is given
+away on trust, once: who lost the role while its own was dead does not want it back for an hour, as long as the other
+box can do it justice, and a gateway that never answered here is not missed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from appliance.core.takeover.hello import Living
@@ -27,6 +31,7 @@ class Seen:
     missed: int = 0
     dead: bool = False
     back_since: float = NEVER
+    learned: bool = False
 
 
 class Uplinks:
@@ -38,15 +43,17 @@ class Uplinks:
         self.ask_at: float | None = None
         self.asked: tuple[float, float] = (NEVER, NEVER)
         """When they were last asked, and the time before that, which is what the next answers are about."""
+        self.tried: dict[str, float] = {}
+        """Learned ones that were dead here when the role went, and until when that counts."""
 
     def ask(self, now: float) -> None:
         self.asked = (now, self.asked[0])
         self.ask_at = now + self.timers.uplink
 
-    def read(self, answers: Mapping[str, bool]) -> None:
+    def read(self, answers: Mapping[str, bool], learned: Collection[str] = ()) -> None:
         """By name, whether the gateway has answered what it was asked the time before last."""
         at = self.asked[1]
-        self.seen = {name: self.seen.get(name) or Seen() for name in answers}
+        self.seen = {name: self.seen.get(name) or Seen(learned=name in learned) for name in answers}
         for name, answered in answers.items():
             seen = self.seen[name]
             if answered:
@@ -56,6 +63,8 @@ class Uplinks:
                 seen.answered_at, seen.silent_since, seen.missed = at, None, 0
                 seen.dead = seen.dead and at < seen.back_since + self.timers.uplink_calm
                 continue
+            if seen.learned and seen.answered_at == NEVER:
+                continue
             seen.twice_at = NEVER
             seen.silent_since = at if seen.silent_since is None else seen.silent_since
             seen.missed += 1
@@ -63,6 +72,19 @@ class Uplinks:
 
     def dead(self) -> tuple[str, ...]:
         return tuple(name for name, seen in self.seen.items() if seen.dead)
+
+    def role_lost(self, now: float) -> None:
+        """From here on the other box has the leases."""
+        until = now + self.timers.uplink_tried
+        self.tried |= {name: until for name, seen in self.seen.items() if seen.dead and seen.learned}
+        self.seen = {name: seen for name, seen in self.seen.items() if not seen.learned}
+
+    def role_taken(self) -> None:
+        self.tried = {}
+
+    def was_dead(self, now: float) -> tuple[str, ...]:
+        """Those that this box gave away, not long ago."""
+        return tuple(name for name, until in self.tried.items() if now < until)
 
     def living(self, now: float) -> tuple[Living, ...]:
         """For the partner."""
@@ -77,12 +99,12 @@ class Uplinks:
 
         `other`: when its gateways were asked the first of two questions that they answered, by this box's clock.
         """
-        if any(not seen.dead and name not in other for name, seen in self.seen.items()):
+        if any(not seen.dead and not seen.learned and name not in other for name, seen in self.seen.items()):
             return ()
         return tuple(
             name
             for name, seen in self.seen.items()
             if seen.dead
             and seen.silent_since is not None
-            and other.get(name, NEVER) > seen.silent_since + self.timers.uplink_doubt
+            and (seen.learned or other.get(name, NEVER) > seen.silent_since + self.timers.uplink_doubt)
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +103,62 @@ def test_what_has_no_gateway_to_ask_counts_for_nothing() -> None:
     bench.master()
     answers(bench, 5, False)
     bench.tell(e.UplinksRead({}, bench.now))
+    assert not bench.machine.report().notes
+
+
+def learned(bench: Bench, seconds: int, answered: bool, **partner: Any) -> list[a.SetReady]:
+    """The same of a gateway that a lease names, which the other box cannot ask."""
+    done: list[a.Action] = []
+    for _ in range(seconds):
+        done += bench.later(TIMERS.uplink)
+        done += bench.tell(e.UplinksRead({"wan": answered}, bench.now, frozenset({"wan"})))
+        done += bench.hear(**{"role": "backup", "epoch": 1, **partner})
+    return only(a.SetReady, tuple(done))
+
+
+def test_the_gateway_of_a_lease_is_given_away_on_trust() -> None:
+    bench = Bench()
+    bench.master()
+    learned(bench, 2, True)
+    assert not learned(bench, 2, False)
+    assert learned(bench, 1, False) == [a.SetReady(False)]
+    assert bench.machine.report().not_ready == SILENT
+
+
+def test_and_once_only() -> None:
+    """Who gave it away does not want it back as long as the other box is there, for an hour."""
+    bench = Bench(preferred=True)
+    bench.master()
+    learned(bench, 2, True)
+    learned(bench, 3, False)
+    bench.vrrp("BACKUP")
+    tried = "the gateway of wan did not answer when it was master"
+
+    def at_rest(seconds: int) -> None:
+        for _ in range(seconds):
+            bench.later(0.5)
+            bench.hear("master", 2, version=(2, 0), until=(2, 0))
+
+    bench.hear("master", 2, version=(2, 0), until=(2, 0))
+    bench.tell(e.ConnectionsReceived(bench.now))
+    at_rest(60)
+    assert bench.machine.report().not_ready == (tried,)
+    bench.now += TIMERS.uplink_tried
+    bench.hear("master", 2, version=(2, 0), until=(2, 0))
+    assert bench.machine.report().not_ready == ()
+
+
+def test_a_master_holds_the_lease_whose_gateway_was_silent_at_the_other_box_too() -> None:
+    bench = Bench()
+    bench.master()
+    learned(bench, 2, True)
+    assert not learned(bench, 60, False, ready=False)
+
+
+def test_the_gateway_of_a_lease_that_never_answered_here_is_not_missed() -> None:
+    bench = Bench()
+    bench.master()
+    assert not learned(bench, 60, False)
     assert not bench.machine.report().notes
 
 
