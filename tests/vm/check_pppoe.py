@@ -50,8 +50,7 @@ firewall:
 
 class Drawing:
     def __init__(self, lab: Lab) -> None:
-        # Cards that carry 8 bytes more than usual, of which nothing is made before it is asked for (RFC 4638).
-        wan, lan, elsewhere = lab.switch("wan", mtu=1508), lab.switch("lan"), lab.switch("elsewhere")
+        wan, lan, elsewhere = lab.switch("wan"), lab.switch("lan"), lab.switch("elsewhere")
         self.internet: Node = lab.node("internet")
         self.internet.attach(wan, "zurich", [])
         self.internet.attach(elsewhere, "laptop", ["198.51.100.1/24"])
@@ -157,21 +156,6 @@ def test_a_dead_session_is_ended_in_the_place_of_whoever_had_it(drawing: Drawing
     )
     wait_for(lambda: drawing.provider.sessions() != before, PATIENCE, "the provider has forgotten it", 0.5)
     drawing.online()
-
-
-def test_whole_frames_through_a_session(drawing: Drawing) -> None:
-    """`mtu: 1508` below, 1500 inside, where the provider agrees."""
-    wide = drawing.text.replace("address: pppoe,", "address: pppoe, mtu: 1508,")
-    drawing.zurich.put("/data/appliance/appliance.yaml", wide, 0o600)
-    apply(drawing.zurich, timeout=PATIENCE)
-    drawing.online()
-    mtu = lambda: drawing.zurich.sh("cat /sys/class/net/ppp-wan/mtu /sys/class/net/wg-office/mtu").split()  # noqa: E731
-    wait_for(lambda: mtu() == ["1500", "1440"], PATIENCE, "both know of 8 bytes more", 0.5)
-    drawing.host.ping("203.0.113.1", "-M", "do", "-s", "1472", timeout=PATIENCE)
-    drawing.zurich.put("/data/appliance/appliance.yaml", drawing.text, 0o600)
-    apply(drawing.zurich, timeout=PATIENCE)
-    drawing.online()
-    wait_for(lambda: mtu() == ["1492", "1432"], PATIENCE, "as before", 0.5)
 
 
 def test_going_back(drawing: Drawing) -> None:

@@ -14,7 +14,6 @@ It has no network card: its labs are namespaces inside it, as everywhere.
 from __future__ import annotations
 
 import lzma
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -61,21 +60,8 @@ def _initramfs(folder: Path) -> Path:
     return archive
 
 
-def _clock(slower: int) -> str:
-    """The kernel's words for a processor whose time stamp counter, the only clock it has then, counts so much faster
-    than it does: its timer is set by that (arch/x86/kernel/apic/apic.c, calibrate_APIC_clock)."""
-    if slower == 1:
-        return ""
-    found = re.search(r"^cpu MHz\s*:\s*(\d+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    counted = int(found[1]) * 1000 if found else 2_500_000
-    return f"tsc_early_khz={counted * slower} tsc=reliable clocksource=tsc hpet=disable pmtmr=0"
-
-
-def run_inside(folder: Path, arguments: Sequence[str], seconds: float, slower: int = 1) -> tuple[int, str]:
+def run_inside(folder: Path, arguments: Sequence[str], seconds: float) -> tuple[int, str]:
     """Boots the machine and runs `pytest ARGUMENTS` in it. Returns pytest's exit code and what the console showed.
-
-    `slower` is by how much its clock goes slower than ours, so that its processors seem to be so many times quicker to
-    it: two boxes that expect each other's word every fifth of a second lose patience with an emulated one.
 
     Exit code -1: the machine did not come to an end within `seconds`, or not to a good one.
     """
@@ -89,7 +75,7 @@ def run_inside(folder: Path, arguments: Sequence[str], seconds: float, slower: i
         command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem"]
         command += ["-smp", "2", "-m", "2048", "-nographic", "-no-reboot", "-nic", "none"]
         command += ["-kernel", str(next((KERNEL / "boot").glob("vmlinuz-*"))), "-initrd", str(_initramfs(folder))]
-        command += ["-append", f"console=ttyS0 quiet loglevel=4 panic=-1 {_clock(slower)}"]
+        command += ["-append", "console=ttyS0 quiet loglevel=4 panic=-1"]
         for tag, path in SHARES.items():
             readonly = "off" if tag == "src" else "on"
             share = f"local,path={path or root},mount_tag={tag},security_model=none,readonly={readonly}"
