@@ -205,7 +205,12 @@ class DiskMachine(Emulated):
         """
         super().__init__(folder)
         self.board, self.cores, self.leaps = board, 1 if leaps else cores, leaps
-        self.units = {"extra-unit.test-shell.service": _SHELL % board.shell, "unit-dropin.sysinit.target": _WANTED}
+        self.units = {
+            "extra-unit.test-shell.service": _SHELL % board.shell,
+            "unit-dropin.sysinit.target": _WANTED,
+            # Of 20 s an emulated processor needs all for an `apply`, when others want this machine, too.
+            "unit-dropin.appliance.service": "[Service]\nWatchdogSec=180\n",
+        }
         """What systemd is given besides its own units (systemd.system-credentials(7))."""
         self.discard = "unmap" if discards else "ignore"
         self.disk = folder / "disk"
