@@ -209,7 +209,7 @@ class DiskMachine(Emulated):
             "extra-unit.test-shell.service": _SHELL % board.shell,
             "unit-dropin.sysinit.target": _WANTED,
             # Of 20 s an emulated processor needs all for an `apply`, when others want this machine, too.
-            "unit-dropin.appliance.service": "[Service]\nWatchdogSec=180\n",
+            "unit-dropin.appliance.service": "[Service]\nWatchdogSec=60\n",
         }
         """What systemd is given besides its own units (systemd.system-credentials(7))."""
         self.discard = "unmap" if discards else "ignore"
