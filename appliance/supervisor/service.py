@@ -84,6 +84,8 @@ class Supervisor:
         self.clock = LoneClock(paths)
         self.tuning = Tuning(paths.root)
         self.whereabouts = Whereabouts(paths.whereabouts)
+        self.taken = asyncio.Event()
+        """Another configuration runs."""
         self.uses: dict[str, bool] = {}
         """Which peers used the box's new key at the last beat; only a change is of interest."""
         self.keeper.seen.update(self.whereabouts.known)
@@ -174,7 +176,7 @@ class Supervisor:
             # Between two beats only while a peer with a name is sent to, or is not answering.
             due = self.endpoints.due()
             pause = seconds if due is None else min(seconds, due + 0.5)
-            await asyncio.sleep(min(pause, REPLACING_SECONDS) if waiting else pause)
+            await self._pause(min(pause, REPLACING_SECONDS) if waiting else pause)
             daemon.notify("WATCHDOG=1")
             if not self.pair:
                 self.clock.keep()
@@ -188,6 +190,13 @@ class Supervisor:
                     self.endpoints.tick(devices)
             except (Refused, OSError) as error:
                 log.warning("%s", error)
+
+    async def _pause(self, seconds: float) -> None:
+        """Until the next beat. Where another configuration began to run it may be that a new key is waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.taken.wait()
+        self.taken.clear()
 
     def _peers_in_force(self, devices: dict[str, ObservedDevice]) -> bool:
         """Has the peers looked after that have expired or use a new key; whether more of these is waited for."""
@@ -452,6 +461,7 @@ class Supervisor:
                 self.endpoints.follow(self.keeper.desired)
             raise
         self.refused = ()
+        self.taken.set()
         await self._follow(desired)
         took = round(self.keeper.applied.last_seconds * 1000)
         fields = {"STEPS": len(done.planned), "MILLISECONDS": took, "DIGEST": desired.digest}
