@@ -101,7 +101,7 @@ class Timers:
     uplink_doubt: float = 0.5
     """The other's gateway must have answered so much later than this one fell silent: hellos take their time."""
     uplink_tried: float = 3600.0
-    """Who gave the role away for the gateway of a lease, which it cannot ask any more, would try again after so long."""
+    """Who gave the role away for the gateway of a lease, which it cannot ask any more, tries again after so long."""
 
     # Flapping.
     flaps: int = 3
