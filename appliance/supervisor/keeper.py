@@ -73,6 +73,8 @@ class Keeper:
     applied: Applied = field(default_factory=lambda: Applied())
     seen_by: Callable[[Observed], None] = lambda observed: None
     """Called with what every repair begins with; it may change the role."""
+    alive: Callable[[], None] = lambda: None
+    """Called before each step: a slow machine takes long over many, which is not standing still."""
 
     def observe(self) -> Observed:
         return self.machine.observe(self.resolved(), self.outside(), self.at_least())
@@ -137,7 +139,7 @@ class Keeper:
                 continue
             try:
                 self.changes += 1
-                self.machine.run(each.step)
+                self._step(each.step)
                 if isinstance(each.step, ReloadNetworkd) and each.step.devices:
                     waited_for = each.step
             except (Refused, OSError) as error:
@@ -232,11 +234,15 @@ class Keeper:
                 f"(see `ss -lunp`); nothing was changed"
             )
 
+    def _step(self, step: Step) -> None:
+        self.alive()
+        self.machine.run(step)
+
     def _run(self, todo: Plan, done: list[Planned]) -> None:
         for each in todo.planned:
             done.append(each)
             self.changes += 1
-            self.machine.run(each.step)
+            self._step(each.step)
 
     async def _settle(self, desired: Desired, done: list[Planned]) -> None:
         """Reads back until nothing is left to do; what became possible meanwhile (a gateway's route) is done."""
@@ -253,7 +259,7 @@ class Keeper:
             for each in fresh:
                 done.append(each)
                 ran.add(each.step)
-                self.machine.run(each.step)
+                self._step(each.step)
             left = end - time.monotonic()
             if left <= 0:
                 raise Refused(f"read back, this did not take effect: {rest.steps[0]}")
@@ -271,7 +277,7 @@ class Keeper:
         for each in reversed(done):
             for step in each.undo:
                 try:
-                    self.machine.run(step)
+                    self._step(step)
                 except (Refused, OSError) as error:
                     log.error("taking back: %s", error)
         trouble = await self._restore(self.desired, failed)

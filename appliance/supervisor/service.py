@@ -71,6 +71,7 @@ class Supervisor:
             lambda: self.endpoints.resolved,
             lambda: self.endpoints.outside,
             lambda: known_time(paths),
+            alive=_alive,
         )
         self.wake = asyncio.Event()
         self.stop = asyncio.Event()
@@ -177,7 +178,7 @@ class Supervisor:
             due = self.endpoints.due()
             pause = seconds if due is None else min(seconds, due + 0.5)
             await self._pause(min(pause, REPLACING_SECONDS) if waiting else pause)
-            daemon.notify("WATCHDOG=1")
+            _alive()
             if not self.pair:
                 self.clock.keep()
             try:
@@ -551,6 +552,11 @@ class Supervisor:
             return {"error": "this box stands alone: there is nobody to hand the role to"}
         self.pair.handover()
         return {"pair": self.pair.report()}
+
+
+def _alive() -> None:
+    """For systemd, which ends whoever does not say so for WatchdogSec (sd_notify(3))."""
+    daemon.notify("WATCHDOG=1")
 
 
 def _trial(request: dict[str, Any]) -> dict[str, Any]:
