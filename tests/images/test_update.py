@@ -79,6 +79,7 @@ class Story:
         made = self.box(name)
         shutil.copy(self.work / "kept/variables", made.folder / "variables")
         made.power_on([*made.with_it, "-incoming", f"file:{self.work / 'kept/memory'}"])
+        made.goes_on()
         made.sh("blockdev --flushbufs /dev/vdb; mkdir -p /run/updates; mount -t squashfs -o ro /dev/vdb /run/updates")
         return made
 
@@ -154,6 +155,16 @@ class Box(DiskMachine):
         self.power_cut()
         for name in ("disk", "variables"):
             shutil.move(self.folder / name, folder / name)
+
+    def goes_on(self) -> None:
+        """Waits until it runs, with the memory that was kept, and its shell hears; what was typed before is lost."""
+        while not self._monitor("query-status").get("running"):
+            time.sleep(0.1)
+        end = time.monotonic() + PATIENCE
+        while "on-42" not in self.shell.said:
+            assert time.monotonic() < end, "the shell of the box that was kept does not answer"
+            self.shell.write("\necho on-$((40 + 2))\n")
+            self.shell.hear(5)
 
     def plug_in(self, stick: Path) -> None:
         self._monitor("blockdev-add", **{"node-name": "stick", "driver": "raw", "read-only": True},
