@@ -35,6 +35,13 @@ sender.bind(("{own}", 0))
 sender.sendto(json.dumps({{"schema": 9, "box": "bravo"}}).encode(), ("{other}", 51818))
 """
 
+ASK = """\
+import json, socket
+asked = socket.create_connection(("{other}", 51818), 2, ("{own}", 0))
+asked.sendall(json.dumps({{"verb": "generation"}}).encode() + b"\\n")
+print(asked.makefile().readline())
+"""
+
 
 @pytest.fixture(scope="module")
 def duo() -> Iterator[Duo]:
@@ -106,6 +113,15 @@ def test_a_partner_of_another_release(duo: Duo) -> None:
         assert pair(duo.alpha)["role"] == "master"
         serves(duo)
     wait_for(lambda: "speaks version" not in notes(duo.alpha), 10, "they understand each other again", 0.2)
+
+
+def test_who_has_no_rights_on_a_box_does_not_speak_to_its_partner(duo: Duo) -> None:
+    """The partner answers what comes out of the pair link with the configuration and its keys."""
+    own, other = (next(iter(_pair_address(box))) for box in (duo.bravo, duo.alpha))
+    duo.bravo.put("/run/ask.py", ASK.format(own=own, other=other))
+    assert "generation" in duo.bravo.run("python3", "/run/ask.py").stdout
+    nobody = duo.bravo.run("setpriv", "--reuid=65534", "--clear-groups", "python3", "/run/ask.py", check=False)
+    assert nobody.stdout == "" and "TimeoutError" in nobody.stderr, nobody
 
 
 def test_a_pair_network_that_is_down(duo: Duo) -> None:
