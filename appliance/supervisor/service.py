@@ -555,8 +555,9 @@ class Supervisor:
 
 
 def _alive() -> None:
-    """For systemd, which ends whoever does not say so for WatchdogSec (sd_notify(3))."""
-    daemon.notify("WATCHDOG=1")
+    """For systemd, which ends whoever does not say so for WatchdogSec (sd_notify(3)). One that is lost is no harm."""
+    with contextlib.suppress(OSError):
+        daemon.notify("WATCHDOG=1")
 
 
 def _trial(request: dict[str, Any]) -> dict[str, Any]:
