@@ -485,7 +485,7 @@ class Supervisor:
         self._use(desired)
         await self._pair()
         asyncio.get_running_loop().call_later(COALESCE_SECONDS, memory.give_back)
-        daemon.notify(f"STATUS={self._summary()}")
+        _tell(f"STATUS={self._summary()}")
 
     def _ended(self) -> None:
         """A trial has ended: what runs is what is confirmed."""
@@ -554,10 +554,16 @@ class Supervisor:
         return {"pair": self.pair.report()}
 
 
+def _tell(words: str) -> None:
+    """To systemd (sd_notify(3)). A word that is lost is no harm, and must not keep a step from being taken back: where
+    the kernel has no memory for it, the library raises."""
+    with contextlib.suppress(OSError, MemoryError):
+        daemon.notify(words)
+
+
 def _alive() -> None:
-    """For systemd, which ends whoever does not say so for WatchdogSec (sd_notify(3)). One that is lost is no harm."""
-    with contextlib.suppress(OSError):
-        daemon.notify("WATCHDOG=1")
+    """systemd ends whoever does not say so for WatchdogSec."""
+    _tell("WATCHDOG=1")
 
 
 def _trial(request: dict[str, Any]) -> dict[str, Any]:
