@@ -6,7 +6,6 @@ The drawing stands in tests/labs/pair.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -187,19 +186,3 @@ def test_the_master_dies_during_a_trial(duo: Duo) -> None:
     master.boot()
     wait_for(lambda: in_step(duo), 60, "the pair is in step", 0.2)
     assert generation(duo.alpha) == generation(duo.bravo) == before
-
-
-def told(box: Box, reason: str) -> bool:
-    done = box.run("appliance", "update", "/tmp/new.raucb", check=False)
-    return done.returncode == 1 and reason in done.stderr
-
-
-def test_the_backup_is_updated_first(duo: Duo) -> None:
-    """Each box says whether it is its turn; these here were started from no disk, so it ends there."""
-    boxes = {str(status(box)["role"]): box for box in (duo.alpha, duo.bravo)}
-    for role, reason in (
-        ("master", f"this box is master, and {boxes['backup'].name} stands by: first `appliance handover`"),
-        ("backup", "there is no other one to update"),
-    ):
-        box = boxes[role]
-        wait_for(partial(told, box, reason), 20, f"the {role} says: {reason}", 0.5)
