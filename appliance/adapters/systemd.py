@@ -66,7 +66,7 @@ def start_later(unit: str) -> None:
 
 
 def restart_later(unit: str) -> None:
-    """The same, without waiting for it."""
+    """Asks for the restart, and does not wait for it."""
     _run("systemctl", "restart", "--no-block", unit)
 
 

@@ -83,14 +83,14 @@ def _install(options: argparse.Namespace, paths: Paths, what: str) -> None:
         print(why)
         return
     pair = _pair(options)
-    works = None if pair else _works(options)
+    works = {} if pair else _works(options)
     is_url = "://" in what
     bundle = updating.fetched(paths, what) if is_url else Path(what)
     try:
         if pair:
             turns.start(paths, bundle, pair, session.administrator())
         else:
-            record = updating.install(paths, bundle, works or {}, _progress)
+            record = updating.install(paths, bundle, works, _progress)
     finally:
         if is_url:
             bundle.unlink(missing_ok=True)

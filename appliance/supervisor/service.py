@@ -435,9 +435,9 @@ class Supervisor:
 
     def _busy(self) -> str:
         """Why no update of the system may begin now."""
-        return "a configuration is on trial; end it first: appliance confirm, or appliance rollback" * bool(
-            self.trials.trial
-        )
+        if self.trials.trial:
+            return "a configuration is on trial; end it first: appliance confirm, or appliance rollback"
+        return ""
 
     async def _does(self, request: dict[str, Any]) -> tuple[str, ...]:
         """What is missing here of the facts that the other box gave up the role with."""

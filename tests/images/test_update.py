@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 
 from tests.images import updates
+from tests.images.office import ALONE
 from tests.images.updates import BROKEN, LATER
 from tests.vm.disk_machine import DiskMachine
 
@@ -35,19 +36,6 @@ CUTS = int(os.environ.get("LAB_UPDATE_CUTS", "2"))
 """Half of them while an update is installed, half in its first boot."""
 AT_A_TIME = int(os.environ.get("LAB_UPDATE_AT_A_TIME", "2"))
 SEED = int(os.environ.get("LAB_SEED", "7"))
-OFFICE = """\
-version: 1
-site: zurich
-boxes:
-  zurich:
-    interfaces:
-      wan: {device: enp0s16, address: 203.0.113.2/24, gateway: 203.0.113.1}
-      lan: {device: enp0s17, address: 192.168.10.1/24}
-firewall:
-  allow:
-    - {from: lan, to: wan}
-  masquerade: [wan]
-"""
 SERVER = "203.0.113.9"
 
 
@@ -278,7 +266,7 @@ def a_good_one_stays_and_the_way_back_is_one_command(story: Story) -> None:
     said_by_stick = "journalctl -b --no-pager -u 'appliance-update-stick@*'"
     box.sh(f"until {said_by_stick} | grep -q 'runs already'; do sleep 1; done", PATIENCE)
 
-    box.apply(OFFICE.replace("192.168.10.1", "192.168.11.1"))
+    box.apply(ALONE.replace("192.168.10.1", "192.168.11.1"))
     assert box.generation() == 2
     box.sh("appliance update rollback")
     box.restarts("A")
@@ -376,7 +364,7 @@ def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         try:
             first.start()
             story.own = first.runs()[1]
-            first.apply(OFFICE)
+            first.apply(ALONE)
             first.sh("until ping -c 1 -W 1 203.0.113.1; do :; done")
             story.tell("the office works")
             making.result()

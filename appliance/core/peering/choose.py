@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from itertools import chain
 
 from appliance.core.model import BOX, AllowRule, Config, Peer
-from appliance.core.pair.names import PAIR_PORT, PROTOCOL_PORT, STATE_PORT
+from appliance.core.pair.addresses import PAIR_PORTS
 from appliance.core.values import Address, Endpoint, Network
 
 _BEHIND_NAT = tuple(
@@ -15,10 +15,6 @@ _BEHIND_NAT = tuple(
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7")
 )
 """Addresses that nobody outside can call (RFC 1918, 6598, 3927, 4193)."""
-
-
-PAIR_PORTS = {PAIR_PORT, PROTOCOL_PORT, STATE_PORT}
-"""UDP ports that a box may need one day, to be one of two."""
 
 
 class NotKnown(ValueError):
@@ -106,7 +102,8 @@ def next_port(config: Config, tunnel: str) -> int | None:
     now = config.tunnels[tunnel].listen_port
     if now is None:
         return None
-    taken = {port for each in config.tunnels.values() for _, port in each.ports} | PAIR_PORTS
+    # Those of a pair, too: a box may become one of two.
+    taken = {port for each in config.tunnels.values() for _, port in each.ports} | PAIR_PORTS.keys()
     taken |= {each.port.first for each in config.firewall.port_forwards if each.port.protocol == "udp"}
     candidates: Iterable[int] = chain((now ^ 1,), range(now + 1, 65536), range(now - 1, 1023, -1))
     for port in candidates:
