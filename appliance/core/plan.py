@@ -144,9 +144,9 @@ def muted(tunnel: DesiredTunnel) -> DesiredTunnel:
     return replace(tunnel, peers=tuple(replace(peer, keepalive=0) for peer in tunnel.peers))
 
 
-def running_engine(link: ObservedLink) -> str:
-    """What runs an interface that exists: the kernel's own kind, or a tun device with an engine behind it."""
-    return KERNEL if link.kind == "wireguard" else USERSPACE
+def running_engine(kind: str) -> str:
+    """What runs an interface of this kind: the kernel, or an engine behind a tun device."""
+    return KERNEL if kind == "wireguard" else USERSPACE
 
 
 def tunnel_mtu(tunnel: DesiredTunnel, desired: Desired, observed: Observed) -> int:
@@ -308,7 +308,7 @@ class _Planner:
                 self.disturbs.append(f"{step.device.removeprefix(SESSION_DEVICE)}: {how}, its connections pause or end")
 
     def remove_tunnel(self, link: ObservedLink, why: str) -> None:
-        engine = running_engine(link)
+        engine = running_engine(link.kind)
         state = self.observed.devices.get(link.device)
         undo: list[Step] = [AddTunnel(link.device, engine, link.alias)]
         if state:
@@ -346,7 +346,7 @@ class _Planner:
     def tunnel(self, tunnel: DesiredTunnel) -> None:
         device, engine = tunnel.device, engine_for(tunnel, self.observed)
         link = self.observed.links.get(device)
-        if link and running_engine(link) != engine:
+        if link and running_engine(link.kind) != engine:
             self.remove_tunnel(link, f"the engine becomes {engine}")
             self.disturbs[-1] = f"{tunnel.name}: {len(tunnel.peers)} peers pause about 1 s (engine becomes {engine})"
             link = None

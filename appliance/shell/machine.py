@@ -111,7 +111,7 @@ class Machine:
             ours = link.alias.startswith(ALIAS) or device.startswith(TUNNEL_DEVICES)
             if ours and link.kind not in (MACVLAN, VLAN):
                 try:
-                    state = self.engines[running_engine(link)].read(device)
+                    state = self.engines[running_engine(link.kind)].read(device)
                 except Refused as error:
                     # The rest of the box is looked after all the same; systemd starts a new engine.
                     log.error("%s; it is started again", error)

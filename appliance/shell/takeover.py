@@ -19,7 +19,15 @@ from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
 from appliance.adapters.pppoe import open_sessions, terminate
 from appliance.core.in_force import behind, in_force
-from appliance.core.pair.names import LEASED_MAP, NOT_READY, PAIR_NAME, READY, READY_FILE, VIRTUAL_TABLE
+from appliance.core.pair.names import (
+    CONNTRACKD_FILE,
+    LEASED_MAP,
+    NOT_READY,
+    PAIR_NAME,
+    READY,
+    READY_FILE,
+    VIRTUAL_TABLE,
+)
 from appliance.core.plan import running_engine
 from appliance.core.state import (
     KERNEL,
@@ -71,6 +79,8 @@ class TakeoverShell:
         self.asked: dict[str, list[Asked]] = {}
         self.numbers: dict[str, int] = {}
         """The numbers of the interfaces that were seen last, by their names."""
+        self.kinds: dict[str, tuple[int, str]] = {}
+        """By name, an interface's number and what runs it."""
         self.use(desired)
 
     def use(self, desired: Desired) -> None:
@@ -83,10 +93,15 @@ class TakeoverShell:
 
     def engine(self, tunnel: DesiredTunnel) -> tuple[Engine, bool] | None:
         """What runs the tunnel now, and whether it is the kernel; None when its interface is not there."""
-        link = self.machine.netlink.link(tunnel.device)
-        if link is None:
+        try:
+            number = socket.if_nametoindex(tunnel.device)
+            known, kind = self.kinds.get(tunnel.device, (0, ""))
+            if known != number:
+                # An interface never becomes another kind, and its number is not given again.
+                kind = running_engine(self.machine.netlink.kind(tunnel.device))
+                self.kinds[tunnel.device] = number, kind
+        except (Refused, OSError):
             return None
-        kind = running_engine(link)
         return self.machine.engines[kind], kind == KERNEL
 
     # -- tunnels ------------------------------------------------------------------------------------------------------
@@ -280,6 +295,10 @@ class TakeoverShell:
         }
 
     # -- connections and neighbours -----------------------------------------------------------------------------------
+
+    def conntrackd(self, *options: str) -> subprocess.Popen[bytes] | None:
+        """A word to the daemon (conntrackd(8)), in the background; None where there is no such program."""
+        return self._background("conntrackd", "-C", CONNTRACKD_FILE, *options)
 
     def hold_forward(self, on: bool) -> None:
         self.machine.nft.run(_HOLD_TEXT if on else f"{HOLD}\ndelete {HOLD}")

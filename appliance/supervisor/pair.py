@@ -18,7 +18,7 @@ from appliance.adapters.errors import Refused
 from appliance.adapters.pair_socket import PairSocket
 from appliance.core.codec import from_json, to_json
 from appliance.core.lent import leases
-from appliance.core.pair.names import CONNTRACKD_FILE, NOTIFY_FIFO, PROTOCOL_PORT
+from appliance.core.pair.names import NOTIFY_FIFO, PROTOCOL_PORT
 from appliance.core.plan import engine_for
 from appliance.core.state import ALONE, Desired, Observed, Role
 from appliance.core.takeover import Machine as Takeover
@@ -69,8 +69,10 @@ class PairDriver:
         self.due = float("inf")
         """When the timer should have rung."""
         self.handling = False
+        self.unheld = asyncio.Event()
+        """No takeover holds packets back."""
+        self.unheld.set()
         self.state = _stored()
-        self.tasks: set[asyncio.Task[None]] = set()
         self.started = False
         self.closed = False
         self.ruleset = ""
@@ -112,13 +114,12 @@ class PairDriver:
     def close(self) -> None:
         """The configuration has no pair any more, or another one: the role, its addresses and daemons go."""
         self.closed = True
+        self.unheld.set()
         self.keeper.seen_by = lambda observed: None
         self.fifo.close()
         self.strangers.close()
         if self.timer:
             self.timer.cancel()
-        for task in self.tasks:
-            task.cancel()
         for end in (
             self.shell.stop_keepalived,
             lambda: systemd.stop(systemd.CONNTRACKD_UNIT),
@@ -251,6 +252,11 @@ class PairDriver:
             log.info("the engine of %s is another one; its peers are called", tunnel)
             self.handle(e.EngineStarted(tunnel, time.monotonic()))
 
+    async def released(self) -> None:
+        """Waits while a takeover holds packets back, half a second at the most: whoever reads the whole machine
+        meanwhile is in its way."""
+        await self.unheld.wait()
+
     def handover(self) -> None:
         self.handle(e.HandoverAsked(time.monotonic()))
 
@@ -274,6 +280,10 @@ class PairDriver:
                     self._do(action)
         finally:
             self.handling = False
+            if self.takeover.box.hold_until is None:
+                self.unheld.set()
+            else:
+                self.unheld.clear()
             self._role()
             self._arm()
 
@@ -351,11 +361,11 @@ class PairDriver:
             case a.HoldForward(on=on):
                 self.shell.hold_forward(on)
             case a.CommitConnections():
-                self._conntrackd(["-c"], ["-f"], ["-R"], then=lambda: e.Committed(now()))
+                self._conntrackd("-c", "-f", "-R", then=lambda: e.Committed(now()))
             case a.AskConnections():
-                self._conntrackd(["-n"], then=lambda: e.ConnectionsReceived(now()))
+                self._conntrackd("-n", then=lambda: e.ConnectionsReceived(now()))
             case a.SendConnections():
-                self._conntrackd(["-B"])
+                self._conntrackd("-B")
             case a.TellPartner(hello=hello):
                 self.socket.send(to_json(hello))
                 if (hello.epoch, hello.held) != (self.state.get("epoch"), self.state.get("held")):
@@ -383,28 +393,25 @@ class PairDriver:
                 if text:
                     log.info("%s", text, extra={"TOPIC": topic})
 
-    def _conntrackd(self, *calls: list[str], then: Any = None) -> None:
-        """In the background, since committing takes a while with many connections.
+    def _conntrackd(self, option: str, *more: str, then: Callable[[], e.Event] | None = None) -> None:
+        """In the background, since committing takes a while with many connections; but begun at once.
 
         The event, if any, follows the first call: the rest is for the next takeover, and nobody waits for it.
         """
+        child = self.shell.conntrackd(option)
 
-        async def run() -> None:
-            for number, call in enumerate(calls):
-                if number == 1 and then:
-                    self.handle(then())
-                with contextlib.suppress(OSError):
-                    child = await asyncio.create_subprocess_exec(
-                        "conntrackd", "-C", CONNTRACKD_FILE, *call, stdout=asyncio.subprocess.DEVNULL,
-                        stderr=asyncio.subprocess.DEVNULL,
-                    )  # fmt: skip
-                    await child.wait()
-            if then and len(calls) == 1:
+        def ended() -> None:
+            if child:
+                child.wait()
+            if then:
                 self.handle(then())
+            if more and not self.closed:
+                self._conntrackd(*more)
 
-        task = asyncio.create_task(run())
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        if child:
+            vrrp_fifo.watch_process(child.pid, ended)
+        else:
+            asyncio.get_running_loop().call_soon(ended)
 
     def _store(self, **values: object) -> None:
         self.state.update(values)

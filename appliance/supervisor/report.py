@@ -129,7 +129,7 @@ def _tunnel(tunnel: DesiredTunnel, observed: Observed, uses: Mapping[str, bool])
         "name": tunnel.name,
         "device": tunnel.device,
         "present": state is not None,
-        "engine": running_engine(link) if link else None,
+        "engine": running_engine(link.kind) if link else None,
         "engine_wanted": tunnel.engine,
         "public_key": state.public_key if state else observed.keys.get(tunnel.key),
         "key": tunnel.key_number,

@@ -150,6 +150,8 @@ class Supervisor:
             if self.stop.is_set():
                 break
             await asyncio.sleep(COALESCE_SECONDS)
+            if self.pair:
+                await self.pair.released()
             self.wake.clear()
             self.endpoints.network_changed()
             self.tuning.look()
