@@ -81,6 +81,8 @@ class TakeoverShell:
         """The numbers of the interfaces that were seen last, by their names."""
         self.kinds: dict[str, tuple[int, str]] = {}
         """By name, an interface's number and what runs it."""
+        self.announcing: list[subprocess.Popen[bytes]] = []
+        """What says for a second that the virtual addresses are here; killed when they are not."""
         self.use(desired)
 
     def use(self, desired: Desired) -> None:
@@ -111,6 +113,10 @@ class TakeoverShell:
 
         The provider is told that a PPPoE session has ended: with it alive he might refuse the other box one.
         """
+        # Its second word would come when the other box has the addresses, and take the office's packets from it.
+        for program in self.announcing:
+            program.kill()
+        self.announcing = []
         with contextlib.suppress(OSError):
             self._end_sessions((each.device, each.provider, each.number) for each in open_sessions())
         for uplink in self.uplinks.values():
@@ -365,12 +371,15 @@ class TakeoverShell:
         )
 
     def announce(self) -> None:
+        """Twice, a second apart: a neighbour that missed the first hears the second."""
         pair = self.desired.pair
         mine = [(one.device, one.address.split("/")[0]) for one in (pair.virtual_addresses if pair else ())]
+        self.announcing = [program for program in self.announcing if program.poll() is None]
         for device, address in (*mine, *self._lent(self.leases).items()):
             # A session has nobody to tell: its other end is the only one there is.
             if ":" not in address and device not in self.dialled.values():
-                self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", device, address)
+                program = self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", device, address)
+                self.announcing += [program] if program else []
 
     def drop_virtual_addresses(self) -> None:
         pair = self.desired.pair

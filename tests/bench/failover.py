@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.bench.figures import Bench
-from tests.bench.plain_pair import PlainPair, has_virtual
+from tests.bench.plain_pair import PlainPair
 from tests.lab import Box, Lab, Node, Probe, wait_for
 from tests.labs.dual_stack import BRANCH6, HOME6, HOST6, DualStack
-from tests.labs.pair import HOST, LAPTOP, Surroundings, pair, prefer_alpha, ready
+from tests.labs.pair import HOST, LAPTOP, Surroundings, hand_over, has_virtual, pair, prefer_alpha, ready
 
 PLAIN = "keepalived 1 s + wg-quick on both"
 NOTHING = "no event at all"
@@ -92,6 +92,9 @@ class Side(Protocol):
 
     def start(self) -> Surroundings: ...
 
+    def prepare(self, event: str) -> None:
+        """What has to be so before the event."""
+
     def strike(self, event: str) -> None:
         """Makes the event happen, and returns when the role has moved (or, where it need not, did not)."""
 
@@ -112,6 +115,14 @@ class Ours:
         self.duo = DualStack(self.stack.enter_context(Lab("bench-failover-ours")), delay_ms=DELAY_MS).build().boot()
         self._ready()
         return self.duo
+
+    def prepare(self, event: str) -> None:
+        """A box that lost the role time and again is not to have it back; a person's handover forgives that."""
+        if event == "power-cut":
+            hand_over(self.duo.alpha, "bravo")
+            ready(self.duo.alpha)
+            hand_over(self.duo.bravo, "alpha")
+            self._ready()
 
     def strike(self, event: str) -> None:
         alpha = self.duo.alpha
@@ -192,6 +203,9 @@ class Theirs:
         self.pair = PlainPair(self.stack.enter_context(Lab("bench-failover-plain")), delay_ms=DELAY_MS).build()
         self.pair.restore()
         return self.pair
+
+    def prepare(self, event: str) -> None:
+        pass
 
     def strike(self, event: str) -> None:
         alpha, bravo = self.pair.alpha, self.pair.bravo
@@ -348,6 +362,7 @@ class Contest:
                 troubles.append(str(trouble))
 
         try:
+            side.prepare(event)
             self._add(run, name, event, watch(self.around[name], strike))
             side.restore(event)
         except AssertionError as trouble:

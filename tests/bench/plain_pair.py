@@ -12,7 +12,7 @@ from __future__ import annotations
 import subprocess
 
 from tests.lab import Link, Node, WgPeer, wait_for, wg_quick_peer
-from tests.labs.pair import BRANCH, HOST, LAPTOP, Surroundings
+from tests.labs.pair import BRANCH, HOST, LAPTOP, Surroundings, has_virtual
 
 NUMBERS = {"alpha": 2, "bravo": 3}
 PRIORITIES = {"alpha": 150, "bravo": 100}
@@ -147,9 +147,3 @@ class PlainPair(Surroundings):
 
     def alpha_alone(self) -> bool:
         return has_virtual(self.alpha.node) and not has_virtual(self.bravo.node)
-
-
-def has_virtual(node: Node) -> bool:
-    """The node, or the box, has the virtual address on its wan. Asked from outside, which costs it nothing."""
-    argv = ["nsenter", f"--net={node.netns}", "ip", "-4", "-o", "address", "show", "to", "203.0.113.10/32"]
-    return "203.0.113.10" in subprocess.run(argv, check=False, capture_output=True, text=True, timeout=10).stdout

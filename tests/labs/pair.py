@@ -19,6 +19,7 @@ talk to 203.0.113.10:51820.
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -198,6 +199,12 @@ def prefer_alpha(duo: Duo) -> None:
 
     wait_for(has_it, 40, "alpha is master")
     ready(duo.bravo)
+
+
+def has_virtual(node: Node) -> bool:
+    """The node, or the box, has the virtual address on its wan. Asked from outside, which costs it nothing."""
+    argv = ["nsenter", f"--net={node.netns}", "ip", "-4", "-o", "address", "show", "to", f"{VIRTUAL}/32"]
+    return VIRTUAL in subprocess.run(argv, check=False, capture_output=True, text=True, timeout=10).stdout
 
 
 def pair(box: Box) -> dict[str, Any]:

@@ -49,7 +49,6 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.phases = Phases(told=box.began)
     box.takeovers += 1
     box.step_clock()
-    box.tell()
 
     # The commit runs while the handshakes are under way: forwarded packets wait for it, ours do not.
     box.hold_until = box.now + box.timers.hold
@@ -63,6 +62,8 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.do(UseLeases(box.held_leases()))
     box.set_keepalives(dict.fromkeys(box.calls.first(box.now), box.timers.call_keepalive))
     box.do(UnmuteTunnels(), AddTunnelRoutes(), AskRouter())
+    # Packing what is to be said takes a millisecond, and nobody waits for it.
+    box.tell()
     if again:
         box.do(Announce())
     proceed(box)
