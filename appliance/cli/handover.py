@@ -16,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    pair = ask(options, {"verb": "handover"})["pair"]
-    partner = pair["partner"]
-    if pair["notes"]:
-        print("; ".join(pair["notes"]))
+    answer = ask(options, {"verb": "handover"})
+    partner = answer["pair"]["partner"]
+    if answer["trouble"]:
+        print(answer["trouble"])
     elif partner:
         print(f"asked {partner['box']} to take over; see `appliance status`")
     return 0

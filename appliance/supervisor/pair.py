@@ -257,8 +257,10 @@ class PairDriver:
         meanwhile is in its way."""
         await self.unheld.wait()
 
-    def handover(self) -> None:
+    def handover(self) -> str:
+        """Returns what stands against it; "" where the other box was asked."""
         self.handle(e.HandoverAsked(time.monotonic()))
+        return self.takeover.box.notes.get("handover", "")
 
     def handle(self, event: e.Event) -> None:
         """One event after another: an action may answer with one."""

@@ -552,8 +552,8 @@ class Supervisor:
     def _handover(self) -> dict[str, Any]:
         if self.pair is None:
             return {"error": "this box stands alone: there is nobody to hand the role to"}
-        self.pair.handover()
-        return {"pair": self.pair.report()}
+        trouble = self.pair.handover()
+        return {"trouble": trouble, "pair": self.pair.report()}
 
 
 def _tell(words: str) -> None:

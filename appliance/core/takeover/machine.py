@@ -241,6 +241,8 @@ class Machine:
             box.note("handover", f"{partner.box} is not ready; {then}")
             box.tell()
         else:
+            # Whoever hands it over wants the other box to have it, and to have it back the next time.
+            box.losses.forgive()
             box.note("handover", "")
             box.handover_until = box.now + box.timers.handover
             box.tell()
