@@ -92,8 +92,7 @@ class RtNetlink:
             index, name = message["index"], names[message["index"]]
             if name == "lo":
                 continue
-            info = message.get_attr("IFLA_LINKINFO")
-            kind = (info.get_attr("IFLA_INFO_KIND") if info else None) or ""
+            kind = _kind(message)
             here = addresses.get(index, {})
             found[name] = ObservedLink(
                 device=name,
@@ -118,8 +117,7 @@ class RtNetlink:
         """
         with _refusal(f"tell what {device} is"):
             for message in self.socket.link("get", index=self._index(device)):
-                info = message.get_attr("IFLA_LINKINFO")
-                return (info.get_attr("IFLA_INFO_KIND") if info else None) or ""
+                return _kind(message)
         raise Refused(f"the device {device} does not exist")
 
     def routes(self) -> tuple[frozenset[Route], tuple[DefaultRoute, ...]]:
@@ -304,6 +302,12 @@ class RtNetlink:
     def delete_rule(self, rule: Rule) -> None:
         with _refusal(f"delete the rule {rule_text(rule)}", errno.ENOENT):
             self.socket.rule("del", **_rule_request(rule))
+
+
+def _kind(message: Any) -> str:
+    """Of an interface's message: what made it, "" for a card."""
+    info = message.get_attr("IFLA_LINKINFO")
+    return (info.get_attr("IFLA_INFO_KIND") if info else None) or ""
 
 
 def _two_ended(found: route_dump.KernelRoute) -> bool:

@@ -202,9 +202,19 @@ def prefer_alpha(duo: Duo) -> None:
 
 
 def has_virtual(node: Node) -> bool:
-    """The node, or the box, has the virtual address on its wan. Asked from outside, which costs it nothing."""
-    argv = ["nsenter", f"--net={node.netns}", "ip", "-4", "-o", "address", "show", "to", f"{VIRTUAL}/32"]
-    return VIRTUAL in subprocess.run(argv, check=False, capture_output=True, text=True, timeout=10).stdout
+    """The node, or the box, has the virtual address on its wan."""
+    return VIRTUAL in _ip(node, "-4", "address", "show", "to", f"{VIRTUAL}/32")
+
+
+def tunnel_is_down(node: Node) -> bool:
+    """The tunnel's interface is there, and down."""
+    return "state DOWN" in _ip(node, "link", "show", "dev", "wg-office")
+
+
+def _ip(node: Node, *words: str) -> str:
+    """Asked from outside, which costs a box nothing."""
+    argv = ["nsenter", f"--net={node.netns}", "ip", "-o", *words]
+    return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=10).stdout
 
 
 def pair(box: Box) -> dict[str, Any]:

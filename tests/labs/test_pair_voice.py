@@ -8,14 +8,13 @@ takes. The pair link has a port of its own, and may be used by both.
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tests.lab import Box, Capture, Lab, Probe, capture, wait_for
-from tests.labs.pair import HOST, LAN_ROUTER, VIRTUAL, Duo, hand_over, has_virtual, pair, prefer_alpha
+from tests.labs.pair import HOST, LAN_ROUTER, VIRTUAL, Duo, hand_over, has_virtual, pair, prefer_alpha, tunnel_is_down
 
 WHAT = "udp port 51820 or arp"
 LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<mac>[0-9a-f:]{17}) > .*")
@@ -56,11 +55,6 @@ def everything(duo: Duo) -> Iterator[list[Capture]]:
     """A switch's own interface hears all that passes, while it is asked to (promiscuous)."""
     with ExitStack() as stack:
         yield [stack.enter_context(capture(each, "br0", WHAT, "-e", "-tt")) for each in (duo.wan, duo.lan)]
-
-
-def tunnel_is_up(box: Box) -> bool:
-    argv = ["nsenter", f"--net={box.netns}", "ip", "-o", "link", "show", "up", "dev", "wg-office"]
-    return bool(subprocess.run(argv, check=True, capture_output=True, text=True, timeout=10).stdout)
 
 
 def quiet(duo: Duo, probe: Probe, what: str) -> None:
@@ -113,7 +107,7 @@ def test_nobody_but_the_master_speaks() -> None:
                 alpha.sh("kill -9 $(pgrep -x keepalived)")
                 wait_for(lambda: has_virtual(bravo), 10, "bravo has the virtual address", 0.02)
                 wait_for(lambda: has_virtual(alpha) and not has_virtual(bravo), 10, "alpha has it again", 0.02)
-                wait_for(lambda: not tunnel_is_up(bravo), 10, "bravo is silent", 0.02)
+                wait_for(lambda: tunnel_is_down(bravo), 10, "bravo is silent", 0.02)
                 voice.may(alpha)
                 quiet(duo, probe, "the master's keepalived was killed, and it took the role again")
                 prefer_alpha(duo)
