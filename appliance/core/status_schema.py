@@ -234,6 +234,7 @@ def _pair() -> Schema:
         not_ready=_list(_text("A sentence."), "Why it would not."),
         partner=_maybe(partner),
         dead_uplinks=_list(_text("A name."), "Those whose gateway does not answer."),
+        living_uplinks=_list(_text("A name."), "Those whose gateway answers; of the others nothing is known."),
         takeovers=_count("How often this box became master since its supervisor's start."),
         takeover=_maybe(takeover),
         notes=_list(_text("A sentence."), "What is wrong between the two."),

@@ -213,6 +213,8 @@ def test_the_gateway_is_silent(duo: LeaseDuo) -> None:
         wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
         assert lent(duo.bravo) == VIRTUAL
         wait_for(lambda: silent in pair(duo.alpha)["not_ready"], 5, "alpha does not want it back")
+        # A gateway that never answered here is not missed.
+        wait_for(lambda: "wan" in pair(duo.bravo)["living_uplinks"], 10, "it answers bravo")
         with deaf(duo, duo.bravo):
             says = lambda: "the gateway of wan does not answer" in pair(duo.bravo)["notes"]  # noqa: E731
             wait_for(says, 20, "bravo's is silent, too")

@@ -108,6 +108,7 @@ class Machine:
             not_ready=readiness.shown(box),
             partner=partner,
             dead_uplinks=box.uplinks.dead(),
+            living_uplinks=tuple(living.name for living in box.uplinks.living(box.now)),
             takeovers=box.takeovers,
             takeover=role.phases(box),
             notes=tuple(text for text in box.notes.values() if text),

@@ -52,6 +52,8 @@ class Report:
     partner: PartnerReport | None
     dead_uplinks: tuple[str, ...]
     """Those whose gateway does not answer."""
+    living_uplinks: tuple[str, ...]
+    """Those whose gateway answers. The rest cannot be asked from here, or have never answered."""
     takeovers: int
     """How often this box became master since its supervisor was started."""
     takeover: Phases | None

@@ -32,7 +32,7 @@ SUPERVISOR: dict[str, Any] = {
 }
 PARTNER = PartnerReport("bravo", True, 0.1, "backup", 3, True, True, "")
 PHASES = Phases(1.8e9, 0.002, 0.004, 0.09, 0.35, 2, 2, 0, True)
-PAIR = Report("alpha", "master", "MASTER", 1.8e9, "VRRP", 3, False, True, (), PARTNER, (), 2, PHASES, ())
+PAIR = Report("alpha", "master", "MASTER", 1.8e9, "VRRP", 3, False, True, (), PARTNER, (), ("wan",), 2, PHASES, ())
 
 
 def seen(now: float) -> Any:
