@@ -303,6 +303,8 @@ class Pair:
     hearing: tuple[Hearing, ...]
     role_line: tuple[str, str]
     """The first two words of keepalived's lines that say that this box is master."""
+    weighing: tuple[str, ...]
+    """The devices whose lost link costs priority."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from appliance.core.in_force import behind, in_force
 from appliance.core.pair.names import (
     CONNTRACKD_FILE,
     LEASED_MAP,
+    NEVER,
     NOT_READY,
     PAIR_NAME,
     READY,
@@ -398,6 +399,10 @@ class TakeoverShell:
     def set_ready(self, ready: bool) -> None:
         """keepalived notices within milliseconds (inotify) and adds the number to its priority."""
         Path(READY_FILE).write_text(f"{READY if ready else NOT_READY}\n")
+
+    def step_down(self) -> None:
+        """FAULT, until set_ready says otherwise."""
+        Path(READY_FILE).write_text(f"{NEVER}\n")
 
     def start_keepalived(self) -> int:
         """Returns its process id."""

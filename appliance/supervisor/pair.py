@@ -16,6 +16,7 @@ from typing import Any
 from appliance.adapters import clock, systemd, vrrp_fifo
 from appliance.adapters.errors import Refused
 from appliance.adapters.pair_socket import PairSocket
+from appliance.adapters.running import Running
 from appliance.core.codec import from_json, to_json
 from appliance.core.lent import leases
 from appliance.core.pair.names import NOTIFY_FIFO, PROTOCOL_PORT
@@ -64,6 +65,8 @@ class PairDriver:
         self.strangers = Strangers(self._stranger)
         self.roles = Roles()
         self.queue: deque[e.Event] = deque()
+        self.running = Running()
+        self.lost_links: tuple[str, ...] = ()
         self.timer: asyncio.TimerHandle | None = None
         self.clock = clock.read()
         self.due = float("inf")
@@ -118,6 +121,7 @@ class PairDriver:
         self.keeper.seen_by = lambda observed: None
         self.fifo.close()
         self.strangers.close()
+        self.running.close()
         if self.timer:
             self.timer.cancel()
         for end in (
@@ -154,6 +158,7 @@ class PairDriver:
             for peer in tunnel.peers
         )
         self.handle(e.ConfigurationChanged(desired.digest, generation, peers, time.monotonic()))
+        self.network_changed()
 
     def _seen(self, observed: Observed) -> None:
         """The box was looked at. What is lent to it the partner is to know; nothing else tells of a lease."""
@@ -244,6 +249,14 @@ class PairDriver:
         stuck = not set_clock(wall)
         self.clock = clock.read()
         self.queue.append(e.Clock(self.clock.wall, self.clock.trusted, self.clock.now, stuck))
+
+    def network_changed(self) -> None:
+        """The kernel announced a change, of whatever kind. A lost link is not to wait for the keeper's look."""
+        lost = tuple(device for device in self.pair.weighing if not self.running(device))
+        if lost != self.lost_links:
+            self.lost_links = lost
+            log.info("no link: %s", " ".join(lost) or "on none any more", extra={"LOST": " ".join(lost)})
+            self.handle(e.LinksRead(lost, time.monotonic()))
 
     def repaired(self) -> None:
         """After each look of the keeper: an engine that was started again has its peers by now, and no sessions."""
@@ -374,6 +387,8 @@ class PairDriver:
                     self._store(epoch=hello.epoch, held=hello.held)
             case a.SetReady(ready=ready):
                 self.shell.set_ready(ready)
+            case a.StepDown():
+                self.shell.step_down()
             case a.StartKeepalived():
                 pid = self.shell.start_keepalived()
                 if pid:

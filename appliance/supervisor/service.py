@@ -134,6 +134,8 @@ class Supervisor:
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _changed(self) -> None:
+        if self.pair:
+            self.pair.network_changed()
         self.wake.set()
         self.keeper.note_change()
 

@@ -10,7 +10,7 @@ from appliance.core.pair.addresses import (
     usable_address,
     virtual_addresses,
 )
-from appliance.core.pair.instances import instances, role_line
+from appliance.core.pair.instances import instances, role_line, weighing_devices
 from appliance.core.pair.names import PAIR_PORT
 from appliance.core.state import Hearing, Pair, Router, VirtualAddress
 
@@ -42,4 +42,5 @@ def desired_pair(config: Config, box: str) -> Pair | None:
         router_id=config.failover.virtual_router_id,
         hearing=tuple(Hearing(one.device, (str(one.own), str(one.partner))) for one in instances(config, box)),
         role_line=role_line(config, box),
+        weighing=weighing_devices(config, box),
     )

@@ -107,6 +107,16 @@ def hearing_devices(config: Config, box: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.device for each in instances(config, box)))
 
 
+def weighing_devices(config: Config, box: str) -> tuple[str, ...]:
+    """The devices whose lost link costs priority: all but the only one on which the two hear each other.
+
+    That one's loss is FAULT by itself, as the box then cannot know whether the other has taken over.
+    """
+    hearing = hearing_devices(config, box)
+    spared = set(hearing) if len(hearing) == 1 else set()
+    return tuple(each.device for each in config.boxes[box].interfaces.values() if each.device not in spared)
+
+
 def _way(config: Config, box: str, name: str, version: int) -> Way | None:
     interface = config.boxes[box].interfaces[name]
     address = usable_address(config, name, version)

@@ -18,7 +18,7 @@ from keepalived_config import (
 from appliance.core.model import Config
 from appliance.core.networkd import uplink_metric
 from appliance.core.pair.addresses import partner_of
-from appliance.core.pair.instances import Instance, Moving, Way, instances
+from appliance.core.pair.instances import Instance, Moving, Way, instances, weighing_devices
 from appliance.core.pair.names import GROUP, NOTIFY_FIFO, READY_FILE, VIRTUAL_TABLE
 from appliance.core.pair.priorities import LOST_LINK, priority
 
@@ -87,16 +87,14 @@ def _ready() -> KeepAlivedConfigBlock:
 def _group(config: Config, box: str, found: list[Instance]) -> KeepAlivedConfigBlock:
     block = Block("vrrp_sync_group", GROUP)
     block.add_param(_block("group", [(each.name, "") for each in found]))
-    for tracked in _tracked(config, box, found):
+    for tracked in _tracked(config, box):
         block.add_param(tracked)
     return block
 
 
-def _tracked(config: Config, box: str, found: list[Instance]) -> Iterable[KeepAlivedConfigBlock]:
+def _tracked(config: Config, box: str) -> Iterable[KeepAlivedConfigBlock]:
     """What moves the priority. A device whose loss is FAULT by itself cannot have a weight besides."""
-    spared = {found[0].device} if _one_network(found) else set()
-    devices = (interface.device for interface in config.boxes[box].interfaces.values())
-    links = [(device, f"weight {LOST_LINK}") for device in devices if device not in spared]
+    links = [(device, f"weight {LOST_LINK}") for device in weighing_devices(config, box)]
     if links:
         yield _block("track_interface", links)
     yield _block("track_file", [(_READY, "")])
@@ -121,7 +119,7 @@ def _instance(config: Config, box: str, instance: Instance, found: list[Instance
         ],
     )
     if len(found) == 1:
-        for tracked in _tracked(config, box, found):
+        for tracked in _tracked(config, box):
             block.add_param(tracked)
     block.add_param(_block("unicast_peer", [(str(instance.partner), "min_ttl 255")]))
     if instance.moving:

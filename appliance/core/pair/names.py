@@ -41,5 +41,4 @@ NOT_READY = 0
 """Gives the role to any partner that is ready. A planned handover too: the master serves until it hears the new one."""
 NEVER = -300
 """FAULT (below -253, keepalived.conf(5)): the addresses go at once, and the partner need not wait for three adverts.
-For a master that knows its partner is well and must go now; and for a box that hears on no network any more
-(instances.hearing_devices), so that it holds no address meanwhile and does not come back as a second master."""
+For a master that lost a link, knows that its partner has all, and must go now (core/takeover/links.py)."""

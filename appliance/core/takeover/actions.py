@@ -130,6 +130,11 @@ class SetReady:
 
 
 @dataclass(frozen=True, slots=True)
+class StepDown:
+    """The same file: FAULT, so that the partner need not wait for adverts. SetReady follows within `step_down`."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartKeepalived:
     pass
 
@@ -195,6 +200,7 @@ type Action = (
     | SendConnections
     | TellPartner
     | SetReady
+    | StepDown
     | StartKeepalived
     | StopKeepalived
     | DropVirtualAddresses

@@ -85,6 +85,9 @@ class Box:
         self.given_away = False
         self.handover_until: float | None = None
         self.able = False
+        self.lost_links: tuple[str, ...] = ()
+        self.step_down_at: float | None = None
+        self.stepping_down_until: float | None = None
 
         # The leases of the master's uplinks, with what was left of them at that time.
         self.leases: tuple[Lease, ...] = ()
@@ -184,6 +187,7 @@ class Box:
             heard_incarnation=heard.incarnation if heard else "",
             heard=heard.sequence if heard else 0,
             uplinks=self.uplinks.living(now),
+            lost_links=len(self.lost_links),
             losses=self.losses.ages(now),
             version=self.table.version,
             since=since,

@@ -172,6 +172,14 @@ class LeasesRead:
 
 
 @dataclass(frozen=True, slots=True)
+class LinksRead:
+    """The devices that have no link, of those that count for the VRRP priority; told whenever they are others."""
+
+    lost: tuple[str, ...]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class UplinksRead:
     """By uplink, whether its gateway answered the last AskUplinks but one; only those that can be asked.
 
@@ -238,6 +246,7 @@ type Event = (
     | Unmuted
     | ConnectionsReceived
     | LeasesRead
+    | LinksRead
     | UplinksRead
     | ConfigurationChanged
     | HandoverAsked

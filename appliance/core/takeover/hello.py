@@ -72,6 +72,8 @@ class Hello:
     heard: int = 0
     """The partner's last hello that arrived here."""
     uplinks: tuple[Living, ...] = ()
+    lost_links: int = 0
+    """Its networks without a link, each of which costs it priority."""
     losses: tuple[float, ...] = ()
     """How many seconds ago the partner lost the role without having handed it over, each time."""
     version: tuple[int, int] = NEVER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.core.takeover import contest, redial, role
+from appliance.core.takeover import contest, links, redial, role
 from appliance.core.takeover.actions import (
     DropVirtualAddresses,
     HoldForward,
@@ -98,7 +98,13 @@ def _demoted(box: Box, state: str, before: str) -> None:
     was = not box.muted
     given = box.handover_until is not None and was
     box.yielding_at = box.orphan_until = None
-    role.mute(box, "the role was handed over" if given else f"VRRP: {state}")
+    why = f"VRRP: {state}"
+    if given:
+        why = "the role was handed over"
+    elif box.stepping_down_until is not None:
+        why = f"no link on {' and '.join(box.lost_links)}"
+    role.mute(box, why)
+    links.settled(box)
     if given:
         box.given_away = True
         box.note("handover", "it gave the role away on request; a handover of the other box takes it back")

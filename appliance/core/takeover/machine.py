@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.core.takeover import contest, leases, life, readiness, redial, role
+from appliance.core.takeover import contest, leases, life, links, readiness, redial, role
 from appliance.core.takeover import events as e
 from appliance.core.takeover.actions import Action, RaiseFloor, SetEndpoints
 from appliance.core.takeover.box import Box
@@ -57,6 +57,8 @@ class Machine:
             box.restart_at,
             box.suspect_until,
             box.handover_until,
+            box.step_down_at,
+            box.stepping_down_until,
             box.hold_until,
             box.read_at,
             box.redial_at,
@@ -160,6 +162,8 @@ class Machine:
                 box.note("connections", "")
             case e.LeasesRead(leases=found):
                 leases.read(box, found)
+            case e.LinksRead(lost=lost):
+                links.read(box, lost)
             case e.UplinksRead(answers=answers, learned=learned):
                 box.uplinks.read(answers, learned)
             case e.ConfigurationChanged():
@@ -186,6 +190,7 @@ class Machine:
         role.adopt_due(box)
         life.boot_due(box)
         life.due(box)
+        links.due(box)
         if box.hold_until is not None and box.now >= box.hold_until:
             role.release(box)
         if not box.muted:

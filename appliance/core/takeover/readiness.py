@@ -14,7 +14,7 @@ def settle(box: Box) -> None:
     """Tells keepalived when the answer is another one than before."""
     box.able = not any(reasons(box))
     ready = box.able and not _given(box) and box.handover_until is None
-    if ready != box.ready_said:
+    if ready != box.ready_said and box.stepping_down_until is None:
         box.ready_said = ready
         box.do(SetReady(ready))
 

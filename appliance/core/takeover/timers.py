@@ -54,6 +54,10 @@ class Timers:
     """After so long it is started again, to see whether the boxes hear each other's adverts; doubling."""
     probe_calm: float = 5.0
     handover: float = 5.0
+    link_doubt: float = 0.03
+    """A switch that dies takes both boxes' links, but not at the same instant."""
+    step_down: float = 0.3
+    """So long keepalived may take to go to FAULT."""
     vain: float = 2.0
     """So soon after an election the other box says that it is elected, too: its adverts came late."""
     vains: int = 3

@@ -36,7 +36,7 @@ class Keepalived:
 
     @property
     def priority(self) -> int:
-        return PRIORITY[self.node.name] - (0 if self.node.ready else 100)
+        return PRIORITY[self.node.name] - (0 if self.node.ready else 100) - (0 if self.node.uplink_cable else 110)
 
     def become(self, state: str) -> None:
         now = self.node.world.now
@@ -52,7 +52,9 @@ class Keepalived:
 
     def step(self) -> None:
         now = self.node.world.now
-        if not self.node.carrier:
+        if not self.node.carrier or self.node.never:
+            if self.state == "MASTER":
+                self.node.world.advert(self.node, 0)
             self.become("FAULT")
         elif self.state in ("", "FAULT"):
             self.become("BACKUP")
@@ -106,10 +108,14 @@ class Node:
     """The uplinks whose address is lent to both boxes, with the hardware address that both have."""
     addresses: bool = False
     carrier: bool = True
+    """Of the network on which the two hear each other."""
+    uplink_cable: bool = True
+    """Of one that weighs."""
     gateway: bool = True
     """Its uplink leads somewhere."""
     asked: bool | None = None
     ready: bool = False
+    never: bool = False
     wall_offset: float = 1_000_000.0
     trusted: bool = True
     floor: float = 0.0
@@ -163,7 +169,7 @@ class Node:
             if heard is None or heard.held < self.machine.box.held:
                 # Nobody is left who could say that the peers' sessions were here.
                 self.world.secret = True
-        self.powered = self.addresses = self.ready = self.hold = False
+        self.powered = self.addresses = self.ready = self.never = self.hold = False
         self.machine = self.keepalived = None
         self.kept_epoch = self.kept_held = 0
         self.vrrp, self.stalled_until, self.waiting, self.asked = "", 0.0, [], None
@@ -180,6 +186,7 @@ class Node:
         now = self.world.now
         peers = tuple(e.Peer(name) for name in self.world.peers)
         self.give(e.ConfigurationChanged("digest", 1, peers, now))
+        self.tell_cable()
         keepalived = self.keepalived is not None
         self.give(
             e.Started(
@@ -216,6 +223,13 @@ class Node:
     def stall(self, seconds: float, tells: bool) -> None:
         if self.runs:
             self.stalled_at, self.stalled_until, self.tells_stall = self.world.now, self.world.now + seconds, tells
+
+    def plug(self, cable: bool) -> None:
+        self.uplink_cable = cable
+        self.tell_cable()
+
+    def tell_cable(self) -> None:
+        self.notify(e.LinksRead(() if self.uplink_cable else ("enp1s0",), self.world.now))
 
     # -- what it does --
 
@@ -313,7 +327,10 @@ class Node:
             case a.TellPartner(hello=hello):
                 world.send(self, hello)
             case a.SetReady(ready=ready):
-                self.ready = ready
+                self.ready, self.never = ready, False
+            case a.StepDown():
+                assert not self.muted, "a standby stepped down"
+                self.never = True
             case a.StartKeepalived():
                 world.later(0.05, self.start_keepalived)
             case a.StopKeepalived():

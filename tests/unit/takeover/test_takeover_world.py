@@ -37,6 +37,8 @@ BLOWS = st.one_of(
     st.tuples(st.just("stall"), BOXES, st.sampled_from([0.2, 0.6, 1.5, 4.0])),
     st.tuples(st.just("silent stall"), BOXES, st.sampled_from([0.6, 1.5])),
     st.tuples(st.just("carrier"), BOXES, st.sampled_from([0.1, 0.5, 3.0])),
+    st.tuples(st.just("cable"), BOXES, st.sampled_from([0.02, 0.1, 0.5, 3.0])),
+    st.tuples(st.just("cables"), st.just(""), st.sampled_from([0.1, 0.5, 3.0])),
     st.tuples(st.just("gateway"), BOXES, st.sampled_from([0.5, 2.0, 4.0])),
     st.tuples(st.just("gateways"), st.just(""), st.sampled_from([0.5, 2.0, 4.0])),
     st.tuples(st.just("handover"), BOXES, st.just(0.0)),
@@ -70,6 +72,10 @@ def strike(world: World, what: str, box: str, seconds: float) -> None:
         case "carrier":
             node.carrier = False
             world.later(seconds, lambda: setattr(node, "carrier", True))
+        case "cable" | "cables":
+            for each in world.nodes if what == "cables" else (node,):
+                each.plug(False)
+                world.later(seconds, lambda each=each: each.plug(True))  # type: ignore[misc]
         case "gateway" | "gateways":
             for each in world.nodes if what == "gateways" else (node,):
                 each.gateway = False

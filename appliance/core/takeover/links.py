@@ -1,0 +1,47 @@
+"""A master that lost a link and knows that its partner has all: it goes at once, and is not waited for.
+
+keepalived lowers a master's priority for a lost link, and the partner waits for three adverts all the same. A master
+in FAULT says with its last advert that it goes (priority 0, RFC 9568 section 6.4.3). But in FAULT a box serves nobody,
+so it stays there no longer than that takes: out of it its priority is below the partner's, and above nobody's.
+"""
+
+from __future__ import annotations
+
+from appliance.core.takeover.actions import StepDown
+from appliance.core.takeover.box import Box
+from appliance.core.takeover.events import MASTER
+
+
+def read(box: Box, lost: tuple[str, ...]) -> None:
+    """The devices whose link is lost at this moment, of those that count for the priority."""
+    more = len(lost) > len(box.lost_links)
+    box.lost_links = lost
+    if box.hello_at is None:
+        return
+    box.tell(ask=more)
+    box.step_down_at = box.now + box.timers.link_doubt if more and not box.muted else None
+
+
+def due(box: Box) -> None:
+    if box.stepping_down_until is not None and box.now >= box.stepping_down_until:
+        settled(box)
+    if box.step_down_at is None or box.now < box.step_down_at:
+        return
+    box.step_down_at = None
+    if _partner_is_better(box):
+        box.stepping_down_until = box.now + box.timers.step_down
+        box.do(StepDown())
+
+
+def settled(box: Box) -> None:
+    """The role is gone, or the attempt is over: what keepalived is to know about this box is written anew."""
+    box.step_down_at = None
+    if box.stepping_down_until is not None:
+        box.stepping_down_until = box.ready_said = None
+
+
+def _partner_is_better(box: Box) -> bool:
+    partner = box.partner
+    if box.muted or box.vrrp != MASTER or not partner.alive or partner.hello is None:
+        return False
+    return partner.hello.ready and partner.hello.lost_links < len(box.lost_links)

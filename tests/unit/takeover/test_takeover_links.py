@@ -1,0 +1,116 @@
+"""A master that lost a link steps down at once where that helps, and only there."""
+
+from __future__ import annotations
+
+from takeover_steps import Bench, only
+from takeover_world import World, settled
+
+from appliance.core.takeover import actions as a
+from appliance.core.takeover import events as e
+
+DOUBT = 0.03
+
+
+def lose(bench: Bench, *devices: str) -> tuple[a.Action, ...]:
+    return bench.tell(e.LinksRead(devices, bench.now))
+
+
+def serving(**partner: object) -> Bench:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1, **partner)
+    return bench
+
+
+def test_a_master_that_lost_a_link_asks_and_steps_down() -> None:
+    bench = serving()
+    done = lose(bench, "enp1s0")
+    assert only(a.TellPartner, done)[0].hello.ask
+    assert only(a.TellPartner, done)[0].hello.lost_links == 1
+    assert not only(a.StepDown, done)
+    assert only(a.StepDown, bench.later(DOUBT + 0.001))
+    done = bench.vrrp("FAULT")
+    assert isinstance(done[0], a.MuteTunnels)
+    assert only(a.SetReady, done), "in FAULT it would serve nobody, whatever happens to the partner"
+    assert bench.machine.report().why == "no link on enp1s0"
+
+
+def test_where_keepalived_does_not_follow_it_is_told_anew() -> None:
+    bench = serving()
+    lose(bench, "enp1s0")
+    assert not only(a.SetReady, bench.later(0.3))
+    assert only(a.SetReady, bench.later(0.1)) == [a.SetReady(True)]
+    assert not only(a.StepDown, bench.later(5.0))
+
+
+def test_a_switch_that_dies_moves_nothing() -> None:
+    """The partner answers that its link is gone, too."""
+    bench = serving()
+    lose(bench, "enp1s0")
+    bench.hear("backup", 1, lost_links=1)
+    assert not only(a.StepDown, bench.later(1.0))
+
+
+def test_a_link_that_is_back_at_once_moves_nothing() -> None:
+    bench = serving()
+    lose(bench, "enp1s0")
+    lose(bench)
+    assert not only(a.StepDown, bench.later(1.0))
+
+
+def test_a_partner_that_could_not_serve_is_no_reason() -> None:
+    bench = serving(ready=False)
+    lose(bench, "enp1s0")
+    assert not only(a.StepDown, bench.later(0.9))
+
+
+def test_a_partner_that_is_gone_is_no_reason() -> None:
+    bench = serving()
+    bench.later(1.5)
+    lose(bench, "enp1s0")
+    assert not only(a.StepDown, bench.later(1.0))
+
+
+def test_a_standby_has_no_role_to_give() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 1)
+    lose(bench, "enp1s0")
+    assert not only(a.StepDown, bench.later(1.0))
+
+
+def test_a_second_link_is_worth_it_where_the_partner_lacks_one() -> None:
+    bench = serving(lost_links=1)
+    lose(bench, "enp1s0")
+    assert not only(a.StepDown, bench.later(0.1))
+    lose(bench, "enp1s0", "enp3s0")
+    assert only(a.StepDown, bench.later(DOUBT + 0.001))
+
+
+def took(world: World) -> float:
+    """Seconds until the other box serves."""
+    began = world.now
+    while world.beta.muted:
+        world.run(0.01)
+        assert world.now < began + 5
+    return round(world.now - began, 2)
+
+
+def test_no_advert_is_waited_for() -> None:
+    world = settled()
+    world.alpha.plug(False)
+    assert took(world) <= 0.15, "three adverts are 0.3 s"
+    world.run(2.0)
+    assert world.alpha.muted and not world.alpha.never
+    world.alpha.plug(True)
+    world.run(2.0)
+    assert world.master() is world.alpha, "it is preferred, and has its link again"
+
+
+def test_a_partner_that_dies_at_the_same_time_costs_no_more_than_an_election() -> None:
+    """It is still known as well, so the role is given to nobody; and taken back."""
+    world = settled()
+    world.alpha.plug(False)
+    world.beta.power_cut()
+    world.run(1.0)
+    assert world.master() is world.alpha
