@@ -256,7 +256,8 @@ class PairDriver:
         if lost != self.lost_links:
             self.lost_links = lost
             log.info("no link: %s", " ".join(lost) or "on none any more", extra={"LOST": " ".join(lost)})
-            self.handle(e.LinksRead(lost, time.monotonic()))
+            heard = all(self.running(hearing.device) for hearing in self.pair.hearing)
+            self.handle(e.LinksRead(lost, heard, time.monotonic()))
 
     def repaired(self) -> None:
         """After each look of the keeper: an engine that was started again has its peers by now, and no sessions."""

@@ -6,7 +6,8 @@ the same run. A numbered packet every 5 ms in each of four flows, with ours in t
 does not run again within 40 s counts as 40,000 ms and as not recovered.
 Branch, laptop and the internet's server stand behind lines of 10 ms each way (BENCH_DELAY_MS), so a round trip to a
 peer takes 20 ms. The plain pair needs 15 s and more for what it recovers from at all, so it has fewer runs
-(BENCH_PLAIN_RUNS). What was measured is kept in build/failover-runs.jsonl, and BENCH_RESUME=1 goes on from there.
+(BENCH_PLAIN_RUNS). With BENCH_ONE_ADDRESS=1 our boxes have one public address between them, as most offices, and none
+of their own beside it. What was measured is kept in build/failover-runs.jsonl, and BENCH_RESUME=1 goes on from there.
 
     BENCH_RUNS=20 BENCH_PLAIN_RUNS=3 python3 -m tests.bench.failover [EVENT...]
 """
@@ -30,7 +31,7 @@ from typing import Protocol
 from tests.bench.figures import Bench
 from tests.bench.plain_pair import PlainPair
 from tests.lab import Box, Lab, Node, Probe, wait_for
-from tests.labs.dual_stack import BRANCH6, HOME6, HOST6, DualStack
+from tests.labs.dual_stack import BRANCH6, HOME6, HOST6, ONE_ADDRESS6, YAML6, DualStack
 from tests.labs.pair import HOST, LAPTOP, Surroundings, hand_over, has_virtual, pair, prefer_alpha, ready
 
 PLAIN = "keepalived 1 s + wg-quick on both"
@@ -46,6 +47,7 @@ SUCCESSOR = 3.0
 ALL_RUN = 100
 """Answers, so half a second's, by which a flow is known to run."""
 
+OFFICE = ONE_ADDRESS6 if os.environ.get("BENCH_ONE_ADDRESS") == "1" else YAML6
 DELAY_MS = float(os.environ.get("BENCH_DELAY_MS", "10"))
 STALL = 1.5
 """Seconds for which a master stands still."""
@@ -112,7 +114,8 @@ class Ours:
         self.stack = ExitStack()
 
     def start(self) -> Surroundings:
-        self.duo = DualStack(self.stack.enter_context(Lab("bench-failover-ours")), delay_ms=DELAY_MS).build().boot()
+        lab = self.stack.enter_context(Lab("bench-failover-ours"))
+        self.duo = DualStack(lab, yaml=OFFICE, delay_ms=DELAY_MS).build().boot()
         self._ready()
         return self.duo
 

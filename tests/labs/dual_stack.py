@@ -26,6 +26,11 @@ YAML6 = (
     .replace("address: 10.20.0.2", 'address: [10.20.0.2, "fd20::2"]')
 )
 
+ONE_ADDRESS6 = YAML6.replace('address: [203.0.113.2/24, "2001:db8:1::2/64"], ', "").replace(
+    'address: [203.0.113.3/24, "2001:db8:1::3/64"], ', ""
+)
+"""The same office with one public address of each kind, which moves: the boxes hear each other on the LAN alone."""
+
 
 class DualStack(Duo):
     """Two boxes and their surroundings; `yaml` is YAML6 where nothing else is given."""

@@ -209,7 +209,7 @@ def test_the_gateway_is_silent(duo: LeaseDuo) -> None:
     """The cable is in, the lease is good, and nobody answers: the other box tries, and keeps what it got."""
     as_before(duo)
     silent = "the gateway of wan did not answer when it was master"
-    with kept(duo, "gateway silent"), deaf(duo, duo.alpha):
+    with forgotten(duo), kept(duo, "gateway silent"), deaf(duo, duo.alpha):
         wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
         assert lent(duo.bravo) == VIRTUAL
         wait_for(lambda: silent in pair(duo.alpha)["not_ready"], 5, "alpha does not want it back")
@@ -221,8 +221,16 @@ def test_the_gateway_is_silent(duo: LeaseDuo) -> None:
             since = pair(duo.bravo)["since"]
         wait_for(lambda: not says(), 20, "it answers again")
         assert duo.master() is duo.bravo and pair(duo.bravo)["since"] == since
-    duo.alpha.sh("systemctl restart appliance")
     prefer_alpha(duo)
+
+
+@contextmanager
+def forgotten(duo: LeaseDuo) -> Iterator[None]:
+    """Afterwards alpha wants the role again, also where the test failed: a supervisor that starts knows of no hour."""
+    try:
+        yield
+    finally:
+        duo.alpha.sh("systemctl restart appliance")
 
 
 @contextmanager

@@ -173,9 +173,13 @@ class LeasesRead:
 
 @dataclass(frozen=True, slots=True)
 class LinksRead:
-    """The devices that have no link, of those that count for the VRRP priority; told whenever they are others."""
+    """The devices that have no link, of those that count for the VRRP priority; told whenever they are others.
+
+    `heard`: the other box hears this one on every network on which it listens.
+    """
 
     lost: tuple[str, ...]
+    heard: bool
     now: float
 
 

@@ -3,6 +3,9 @@
 keepalived lowers a master's priority for a lost link, and the partner waits for three adverts all the same. A master
 in FAULT says with its last advert that it goes (priority 0, RFC 9568 section 6.4.3). But in FAULT a box serves nobody,
 so it stays there no longer than that takes: out of it its priority is below the partner's, and above nobody's.
+
+Of a lost link that carried adverts nothing is gained: keepalived's sync group moves once each of its instances has
+waited (vrrp_sync_can_goto_master in keepalived/vrrp/vrrp_sync.c), and that network's own heard no last advert.
 """
 
 from __future__ import annotations
@@ -12,14 +15,14 @@ from appliance.core.takeover.box import Box
 from appliance.core.takeover.events import MASTER
 
 
-def read(box: Box, lost: tuple[str, ...]) -> None:
-    """The devices whose link is lost at this moment, of those that count for the priority."""
+def read(box: Box, lost: tuple[str, ...], heard: bool) -> None:
+    """The devices whose link is lost at this moment, of those that count for the priority; `heard` as in LinksRead."""
     more = len(lost) > len(box.lost_links)
     box.lost_links = lost
     if box.hello_at is None:
         return
     box.tell(ask=more)
-    box.step_down_at = box.now + box.timers.link_doubt if more and not box.muted else None
+    box.step_down_at = box.now + box.timers.link_doubt if more and heard and not box.muted else None
 
 
 def due(box: Box) -> None:

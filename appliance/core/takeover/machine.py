@@ -162,8 +162,8 @@ class Machine:
                 box.note("connections", "")
             case e.LeasesRead(leases=found):
                 leases.read(box, found)
-            case e.LinksRead(lost=lost):
-                links.read(box, lost)
+            case e.LinksRead(lost=lost, heard=heard):
+                links.read(box, lost, heard)
             case e.UplinksRead(answers=answers, learned=learned):
                 box.uplinks.read(answers, learned)
             case e.ConfigurationChanged():

@@ -229,7 +229,7 @@ class Node:
         self.tell_cable()
 
     def tell_cable(self) -> None:
-        self.notify(e.LinksRead(() if self.uplink_cable else ("enp1s0",), self.world.now))
+        self.notify(e.LinksRead(() if self.uplink_cable else ("enp1s0",), self.carrier, self.world.now))
 
     # -- what it does --
 

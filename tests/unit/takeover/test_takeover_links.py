@@ -11,8 +11,8 @@ from appliance.core.takeover import events as e
 DOUBT = 0.03
 
 
-def lose(bench: Bench, *devices: str) -> tuple[a.Action, ...]:
-    return bench.tell(e.LinksRead(devices, bench.now))
+def lose(bench: Bench, *devices: str, heard: bool = True) -> tuple[a.Action, ...]:
+    return bench.tell(e.LinksRead(devices, heard, bench.now))
 
 
 def serving(**partner: object) -> Bench:
@@ -68,6 +68,12 @@ def test_a_partner_that_is_gone_is_no_reason() -> None:
     bench = serving()
     bench.later(1.5)
     lose(bench, "enp1s0")
+    assert not only(a.StepDown, bench.later(1.0))
+
+
+def test_where_the_last_advert_is_not_heard_everywhere_nothing_is_gained() -> None:
+    bench = serving()
+    lose(bench, "enp1s0", heard=False)
     assert not only(a.StepDown, bench.later(1.0))
 
 
