@@ -61,7 +61,7 @@ def ask(options: argparse.Namespace, request: dict[str, Any], seconds: float = S
             with connection.makefile("rb") as stream:
                 answer = json.loads(stream.readline())
         except (FileNotFoundError, ConnectionRefusedError):
-            raise SilentSupervisor("the supervisor does not run here; start it: systemctl start appliance") from None
+            raise SilentSupervisor(_why_nobody_listens()) from None
         except PermissionError:
             raise Failure("only root and the group appliance may do this; put sudo before it") from None
         except (TimeoutError, ConnectionError, ValueError):
@@ -69,6 +69,14 @@ def ask(options: argparse.Namespace, request: dict[str, Any], seconds: float = S
     if "error" in answer:
         raise Refusal(answer["error"], answer.get("refusal", ""))
     return dict(answer)
+
+
+def _why_nobody_listens() -> str:
+    from appliance.shell.doctoring import supervisor_starts
+
+    if supervisor_starts():
+        return "the supervisor is still starting; try again in a moment, or see `journalctl -u appliance`"
+    return "the supervisor does not run here; start it: systemctl start appliance"
 
 
 def file_request(verb: str, content: bytes) -> dict[str, Any]:

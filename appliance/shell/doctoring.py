@@ -71,6 +71,14 @@ def supervisor_silent(paths: Paths) -> Evidence | None:
     return Evidence(supervisor=said, hangs=state == "active", disks=disks(paths), power=read(files, files))
 
 
+def supervisor_starts() -> bool:
+    """Whether it is on its way, for the first time or again; a box with a slow disk takes a while."""
+    try:
+        return systemd.state(UNIT).get("ActiveState") == "activating"
+    except Refused:
+        return False
+
+
 def disks(paths: Paths) -> tuple[Disk, ...]:
     """Those on which the box keeps what it needs."""
     found = []

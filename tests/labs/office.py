@@ -20,6 +20,8 @@ The tunnel `office` is 10.20.0.0/24: zurich .1, geneva .2, alice .10.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -206,3 +208,16 @@ def in_order(box: Box, timeout: float = 5) -> None:
         timeout,
         f"{box.name} is as its file says",
     )
+
+
+@contextmanager
+def slow_to_start(box: Box) -> Iterator[None]:
+    """The supervisor is on its way for as long as this lasts, as on a box with a slow disk; then it is there."""
+    late = "/run/systemd/system/appliance.service.d/late.conf"
+    box.put(late, "[Service]\nExecStartPre=/bin/sh -c 'until [ -e /run/go ]; do sleep 0.1; done'\n")
+    box.sh("systemctl daemon-reload; systemctl stop appliance; systemctl start --no-block appliance")
+    wait_for(lambda: box.sh("systemctl is-active appliance || true").strip() == "activating", 10, "it is on its way")
+    try:
+        yield
+    finally:
+        box.sh(f"touch /run/go; systemctl start appliance; rm -r /run/go {late}; systemctl daemon-reload")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Box, Lab, Probe, wait_for
-from tests.labs.office import OFFICE_HOST, Office, in_order
+from tests.labs.office import OFFICE_HOST, Office, in_order, slow_to_start
 
 STATE = """
 nft --stateless list ruleset
@@ -152,7 +152,10 @@ def test_the_supervisor_is_stopped(running: Office) -> None:
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "appliance: the supervisor does not run here; start it: systemctl start appliance\n"
     assert zurich.sh(STATE) == before
-    zurich.run("systemctl", "start", "appliance")
+    with slow_to_start(zurich):
+        done = zurich.run("appliance", "status", check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "the supervisor is still starting; try again in a moment" in done.stderr
     in_order(zurich, 15)
     assert zurich.sh(STATE) == before
 
