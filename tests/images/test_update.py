@@ -26,7 +26,7 @@ from typing import Any
 import pytest
 
 from tests.images import updates
-from tests.images.office import ALONE
+from tests.images.office import ALONE, NOBODY
 from tests.images.updates import BROKEN, LATER
 from tests.vm.disk_machine import DiskMachine
 
@@ -81,7 +81,7 @@ class Box(DiskMachine):
         # Who connects there is connected to the web server.
         forwarded = f"guestfwd=tcp:{SERVER}:443-cmd:socat STDIO TCP:127.0.0.1:{story.port}"
         self.with_it += [f"user,id=a,restrict=on,net=203.0.113.0/24,host=203.0.113.1,{forwarded}"]
-        self.with_it += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", "hubport,id=b,hubid=2"]
+        self.with_it += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", NOBODY.format("b")]
         self.with_it += ["-drive", f"if=none,id=updates,file={story.disk},format=raw,readonly=on"]
         self.with_it += ["-device", "virtio-blk-pci,drive=updates", "-device", "qemu-xhci,id=usb"]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.images.office import NOBODY
 from tests.lab.log import Log
 from tests.lab.terminal import Terminal
 from tests.unit.cli.wizard_world import KEY
@@ -26,7 +27,7 @@ PATIENCE = 600
 SLOWER = 20
 """An emulated processor beside a real one, on a machine that may have others to serve."""
 CARDS = ["-device", "virtio-net-pci,netdev=a,addr=10", "-netdev", "user,id=a,restrict=on"]
-CARDS += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", "hubport,id=b,hubid=2"]
+CARDS += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", NOBODY.format("b")]
 PASSWORD = "a-long-password"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.images.office import OFFICE, PATIENCE, apply, image, is_well, the_tunnel_is_up_by
+from tests.images.office import NOBODY, OFFICE, PATIENCE, apply, image, is_well, the_tunnel_is_up_by
 from tests.vm.disk_machine import DiskMachine
 
 WINDOW = 3600
@@ -20,7 +20,7 @@ DAY = 86400
 PROMISED_MB = 30.0
 CARDS = ["-device", "virtio-net-pci,netdev=a,addr=10"]
 CARDS += ["-netdev", "user,id=a,restrict=on,net=203.0.113.0/24,host=203.0.113.1"]
-CARDS += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", "hubport,id=b,hubid=2"]
+CARDS += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", NOBODY.format("b")]
 
 
 @pytest.fixture
