@@ -11,6 +11,10 @@ PYTEST := python3 -m pytest -o cache_dir=build/pytest_cache
 RUFF := RUFF_CACHE_DIR=build/ruff_cache ruff
 MYPY := mypy --strict --cache-dir=build/mypy_cache
 SOURCES := appliance tests
+LINT := $(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
+	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench
+# Whole machines, which take minutes and can wait.
+EMULATED := tests/labs/test_kernel_engine.py tests/labs/test_pppoe.py tests/images/test_first_boot.py
 
 .PHONY: help
 help: ## this list
@@ -30,13 +34,13 @@ image: ## the image that a person flashes (build/image/); ARCH=arm64: for the Ra
 
 .PHONY: check
 check: ## lint, types and unit tests, in seconds
-	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) -q tests/unit'
+	@$(WORLD) bash -euc '$(LINT); $(PYTEST) -q tests/unit'
 
 .PHONY: test
-test: ## everything: check, and all labs with booted boxes
-	@$(WORLD) bash -euc '$(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench; $(PYTEST) --ignore=tests/images tests'
+test: image ## everything: check, all labs with booted boxes, and beside them the image from its disk file
+	@$(WORLD) bash -euc '$(LINT)'
+	@tests/beside '$(WORLD) $(PYTEST) --ignore=tests/images $(EMULATED:%=--ignore=%) tests' \
+	    '$(WORLD) $(PYTEST)/emulated -rP --durations=0 $(EMULATED)' build/emulated.log
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)

@@ -159,8 +159,9 @@ def a_shell_from_the_menu(machine: DiskMachine) -> None:
             break
     machine.console.wait_for("root in active inactive inactive", 1)
     machine.booted(PATIENCE)
-    cards = machine.sh("ip -o -brief link | grep -v ^lo").splitlines()
-    assert len(cards) == 2 and all("DOWN" in line for line in cards), cards
+    # Their drivers may come later than the shell.
+    machine.sh("until [ $(ip -o link | grep -vc ' lo:') = 2 ]; do sleep 1; done", PATIENCE)
+    assert machine.sh("ip -o link | grep -v ' lo:'").count("state DOWN") == 2
     assert machine.sh("cat /proc/sys/net/ipv4/ip_forward").strip() == "0"
 
 

@@ -1,11 +1,12 @@
 """What an idle box writes to its disk: all that reaches it, file system and journal included, for an hour of its time.
 
-The office's router answers, the branch does not, and nobody changes anything. The emulated machine's time leaps over
-what it sleeps, so its hour takes minutes.
+The office's router answers, its name server too, the branch does not, and nobody changes anything. The emulated
+machine's time leaps over what it sleeps, so its hour takes minutes.
 """
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,18 @@ WINDOW = 3600
 DAY = 86400
 PROMISED_MB = 30.0
 CARDS = ["-device", "virtio-net-pci,netdev=a,addr=10"]
-CARDS += ["-netdev", "user,id=a,restrict=on,net=203.0.113.0/24,host=203.0.113.1"]
+# Not restricted: 203.0.113.1 is this world's loopback, where the name server is; there is no way to anywhere else.
+CARDS += ["-netdev", "user,id=a,net=203.0.113.0/24,host=203.0.113.1"]
 CARDS += ["-device", "virtio-net-pci,netdev=b,addr=11", "-netdev", NOBODY.format("b")]
+NAMES = ["dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1"]
+
+
+@pytest.fixture
+def names() -> Iterator[None]:
+    """A resolver that has no answers says so in the journal for as long as it asks."""
+    with subprocess.Popen([*NAMES, "--address=/#/203.0.113.1"], stderr=subprocess.DEVNULL) as server:
+        yield
+        server.terminate()
 
 
 @pytest.fixture
@@ -36,11 +47,12 @@ def written(machine: DiskMachine) -> tuple[int, int]:
     return int(words[6]) * 512, int(words[4])
 
 
+@pytest.mark.usefixtures("names")
 def test_an_idle_hour(machine: DiskMachine) -> None:
     started = time.monotonic()
     machine.power_on(CARDS).booted(PATIENCE)
     is_well(machine)
-    apply(machine, OFFICE)
+    apply(machine, OFFICE + "dns: [203.0.113.1]\n")
     the_tunnel_is_up_by(machine, "kernel")
     # What is left of the start is written after 30 s (first-mounts, commit=).
     machine.sh("sync; sleep 120; sync; touch /run/begun", PATIENCE)
