@@ -14,7 +14,8 @@ SOURCES := appliance tests
 LINT := $(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
 	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench
 # Whole machines, which take minutes and can wait.
-EMULATED := tests/labs/test_kernel_engine.py tests/labs/test_pppoe.py tests/images/test_first_boot.py
+EMULATED := tests/labs/test_kernel_engine.py tests/labs/test_pppoe.py \
+	$(addprefix tests/images/test_,first_boot.py wizard_console.py update.py)
 
 .PHONY: help
 help: ## this list
