@@ -135,6 +135,6 @@ def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine) -> None:
         screen.say("admin\n")
         screen.shows("Password:")
         screen.say(f"{PASSWORD}\n")
-        screen.shows("$ ")
+        screen.shows("~$")
         screen.say("sudo appliance status\n")
         screen.shows("firewall stands, forwarding")
