@@ -134,6 +134,8 @@ def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine) -> None:
         # The password that was set here opens this screen, and sudo the rest.
         screen.say("admin\n")
         screen.shows("Password:")
+        # PAM asks first, and then throws away what was typed before the echo was off (misc_conv, TCSAFLUSH).
+        machine.sh("until stty -F /dev/ttyS0 -a | grep -q -- ' -echo '; do sleep 0.2; done", PATIENCE)
         screen.say(f"{PASSWORD}\n")
         screen.shows("~$")
         screen.say("sudo appliance status\n")
