@@ -161,8 +161,12 @@ class Box(DiskMachine):
 
     def _monitor(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Tells QEMU (QMP); its answer."""
+        place = self.folder / "qmp"
+        while not place.exists():
+            assert self.running, "the emulator has ended by itself"
+            time.sleep(0.05)
         with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(self.folder / "qmp"))
+            line.connect(str(place))
             with line.makefile("rw") as stream:
                 stream.readline()
                 for each in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
