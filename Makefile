@@ -13,9 +13,8 @@ MYPY := mypy --strict --cache-dir=build/mypy_cache
 SOURCES := appliance tests
 LINT := $(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
 	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench
-# They take minutes and can wait; the image's own tests want the processors for themselves.
+# They take minutes and can wait.
 EMULATED := tests/labs/test_kernel_engine.py tests/labs/test_pppoe.py
-IMAGE := tests/images/test_first_boot.py tests/images/test_wizard_console.py
 
 .PHONY: help
 help: ## this list
@@ -38,11 +37,10 @@ check: ## lint, types and unit tests, in seconds
 	@$(WORLD) bash -euc '$(LINT); $(PYTEST) -q tests/unit'
 
 .PHONY: test
-test: image ## everything: check, all labs with booted boxes, the image from its disk file
+test: ## everything: check, and all labs with booted boxes
 	@$(WORLD) bash -euc '$(LINT)'
 	@tests/beside '$(WORLD) $(PYTEST) --ignore=tests/images $(EMULATED:%=--ignore=%) tests' \
 	    '$(WORLD) $(PYTEST)/emulated -rP --durations=0 $(EMULATED)' build/emulated.log
-	@$(WORLD) $(PYTEST) -rP --durations=0 $(IMAGE)
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
