@@ -11,6 +11,6 @@ from tests.vm.machine import run_inside
 
 
 def test_an_office_whose_provider_speaks_pppoe(tmp_path: Path) -> None:
-    code, said = run_inside(tmp_path, ["-rP", "tests/vm/check_pppoe.py"], 1800)
+    code, said = run_inside(tmp_path, ["-rP", "tests/vm/check_pppoe.py"], 900)
     print(said[said.find("ROM...") :])
     assert code == 0, said[-8000:]

@@ -107,14 +107,19 @@ def hearing_devices(config: Config, box: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.device for each in instances(config, box)))
 
 
+def on_one_network(found: list[Instance]) -> bool:
+    """Whether the two hear each other on one network only."""
+    return len({each.device for each in found}) == 1
+
+
 def weighing_devices(config: Config, box: str) -> tuple[str, ...]:
     """The devices whose lost link costs priority: all but the only one on which the two hear each other.
 
     That one's loss is FAULT by itself, as the box then cannot know whether the other has taken over.
     """
-    hearing = hearing_devices(config, box)
-    spared = set(hearing) if len(hearing) == 1 else set()
-    return tuple(each.device for each in config.boxes[box].interfaces.values() if each.device not in spared)
+    found = instances(config, box)
+    spared = found[0].device if on_one_network(found) else None
+    return tuple(each.device for each in config.boxes[box].interfaces.values() if each.device != spared)
 
 
 def _way(config: Config, box: str, name: str, version: int) -> Way | None:

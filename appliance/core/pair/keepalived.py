@@ -18,7 +18,7 @@ from keepalived_config import (
 from appliance.core.model import Config
 from appliance.core.networkd import uplink_metric
 from appliance.core.pair.addresses import partner_of
-from appliance.core.pair.instances import Instance, Moving, Way, instances, weighing_devices
+from appliance.core.pair.instances import Instance, Moving, Way, instances, on_one_network, weighing_devices
 from appliance.core.pair.names import GROUP, NOTIFY_FIFO, READY_FILE, VIRTUAL_TABLE
 from appliance.core.pair.priorities import LOST_LINK, priority
 
@@ -41,11 +41,6 @@ def keepalived_conf(config: Config, box: str) -> str:
     blocks += [_instance(config, box, each, found) for each in found]
     tree = KeepAlivedConfig(blocks)
     return "\n".join(block.to_str() + "\n" for block in tree.params)
-
-
-def _one_network(found: list[Instance]) -> bool:
-    """Whether the two hear each other on one network only."""
-    return len({each.device for each in found}) == 1
 
 
 def _globals(config: Config, box: str, partner: str) -> KeepAlivedConfigBlock:
@@ -109,7 +104,7 @@ def _instance(config: Config, box: str, instance: Instance, found: list[Instance
             ("interface", instance.device),
             # Where the boxes hear each other on several networks, losing one of them is a matter of priority; where
             # there is one only, a box without it cannot know that the other has taken over: FAULT.
-            *([] if _one_network(found) else [("dont_track_primary", "")]),
+            *([] if on_one_network(found) else [("dont_track_primary", "")]),
             ("virtual_router_id", config.failover.virtual_router_id),
             ("priority", priority(config, box)),
             ("advert_int", _seconds(config.failover.advert_seconds)),

@@ -104,7 +104,7 @@ def _demoted(box: Box, state: str, before: str) -> None:
     elif box.stepping_down_until is not None:
         why = f"no link on {' and '.join(box.lost_links)}"
     role.mute(box, why)
-    links.settled(box)
+    links.ended(box)
     if given:
         box.given_away = True
         box.note("handover", "it gave the role away on request; a handover of the other box takes it back")

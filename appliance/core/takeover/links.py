@@ -27,7 +27,7 @@ def read(box: Box, lost: tuple[str, ...], heard: bool) -> None:
 
 def due(box: Box) -> None:
     if box.stepping_down_until is not None and box.now >= box.stepping_down_until:
-        settled(box)
+        ended(box)
     if box.step_down_at is None or box.now < box.step_down_at:
         return
     box.step_down_at = None
@@ -36,7 +36,7 @@ def due(box: Box) -> None:
         box.do(StepDown())
 
 
-def settled(box: Box) -> None:
+def ended(box: Box) -> None:
     """The role is gone, or the attempt is over: what keepalived is to know about this box is written anew."""
     box.step_down_at = None
     if box.stepping_down_until is not None:
