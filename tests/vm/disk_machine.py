@@ -31,8 +31,6 @@ _SHELL = """\
 Description=A shell for the test
 DefaultDependencies=no
 After=local-fs.target systemd-tmpfiles-setup.service
-# The line may come later than the shell, on a processor that others use too.
-StartLimitIntervalSec=0
 
 [Service]
 ExecStart=/bin/sh -c 'echo shell-$((40 + 1)); exec /bin/bash --noprofile --norc'
@@ -42,7 +40,6 @@ StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/%s
 Restart=always
-RestartSec=1s
 """
 _WANTED = "[Unit]\nWants=test-shell.service\n"
 
