@@ -28,6 +28,7 @@ import pytest
 from tests.images import updates
 from tests.images.office import ALONE, NOBODY
 from tests.images.updates import BROKEN, LATER
+from tests.lab import wait_for
 from tests.vm.disk_machine import DiskMachine
 
 BUILT = updates.BUILD / "image"
@@ -137,17 +138,19 @@ class Box(DiskMachine):
         folder.mkdir()
         self._monitor("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
         self._monitor("migrate", uri=f"file:{folder}/memory")
-        while (found := self._monitor("query-migrate"))["status"] != "completed":
-            assert found["status"] in ("setup", "active", "device"), found
-            time.sleep(0.2)
+        wait_for(self._is_kept, PATIENCE, "its memory is written", 0.2)
         self.power_cut()
         for name in ("disk", "variables"):
             shutil.move(self.folder / name, folder / name)
 
+    def _is_kept(self) -> bool:
+        found = self._monitor("query-migrate")
+        assert found["status"] in ("setup", "active", "device", "completed"), found
+        return bool(found["status"] == "completed")
+
     def goes_on(self) -> None:
         """Waits until it runs, with the memory that was kept, and its shell hears; what was typed before is lost."""
-        while not self._monitor("query-status").get("running"):
-            time.sleep(0.1)
+        wait_for(lambda: self._monitor("query-status").get("running"), PATIENCE, "it runs", 0.1)
         end = time.monotonic() + PATIENCE
         while "on-42" not in self.shell.said:
             assert time.monotonic() < end, "the shell of the box that was kept does not answer"
@@ -162,9 +165,8 @@ class Box(DiskMachine):
     def _monitor(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Tells QEMU (QMP); its answer."""
         place = self.folder / "qmp"
-        while not place.exists():
-            assert self.running, "the emulator has ended by itself"
-            time.sleep(0.05)
+        wait_for(lambda: place.exists() or not self.running, PATIENCE, "the emulator can be told something", 0.05)
+        assert self.running, "the emulator has ended by itself"
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(place))
             with line.makefile("rw") as stream:

@@ -16,14 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.images.office import NOBODY
+from tests.images.office import NOBODY, PATIENCE, image
 from tests.lab.log import Log
 from tests.lab.terminal import Terminal
 from tests.unit.cli.wizard_world import KEY
 from tests.vm.disk_machine import DiskMachine
 
-BUILT = Path(__file__).parent.parent.parent / "build" / "image"
-PATIENCE = 600
 SLOWER = 20
 """An emulated processor beside a real one, on a machine that may have others to serve."""
 # Not restricted, or its DHCP would name no gateway; the world around has no way to anywhere.
@@ -34,7 +32,7 @@ PASSWORD = "a-long-password"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[DiskMachine]:
-    made = DiskMachine(tmp_path, next(BUILT.glob("appliance-*-amd64.img")))
+    made = DiskMachine(tmp_path, image())
     yield made
     made.power_cut()
 
