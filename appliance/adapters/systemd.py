@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from appliance.adapters.errors import Refused
+from appliance.adapters.networkd_state import given_up
 
 SECONDS = 15.0
 VRRP_UNIT = "appliance-vrrp.service"
@@ -147,10 +148,21 @@ def trial_armed() -> bool:
 
 
 def reload_networkd(devices: tuple[str, ...]) -> None:
-    """networkd sets up again the links whose file changed, and `devices` in any case."""
+    """networkd sets up again the links whose file changed, and `devices` in any case.
+
+    What it has given up comes first: met by a reload with its file as before, such a link is never set up again, by
+    whatever command (networkd 257).
+    """
+    for device in sorted(given_up()):
+        reconfigure_link(device)
     _run("networkctl", "reload")
     for device in devices:
-        _run("networkctl", "reconfigure", device)
+        reconfigure_link(device)
+
+
+def reconfigure_link(device: str) -> None:
+    """networkd sets the link up anew, by the file that it has read."""
+    _run("networkctl", "reconfigure", device)
 
 
 def reload_resolved() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address, ip_interface
 
 from appliance.core.lent import superseded
 from appliance.core.pair.names import VIRTUAL_TABLE
-from appliance.core.state import ON_LINK, DefaultRoute, LeasedUplink, ObservedLink, PppSession, Route
-from appliance.core.steps import AddLeaseLink, DeleteAddress, DeleteLink, ReloadNetworkd, SetLink, Step
+from appliance.core.state import ON_LINK, DefaultRoute, LeasedUplink, Observed, ObservedLink, PppSession, Route
+from appliance.core.steps import AddLeaseLink, AddLentDefault, DeleteAddress, DeleteLink, SetLink, Step
 
 Links = Mapping[str, ObservedLink]
 Change = tuple[Step, ...]
@@ -22,8 +23,9 @@ def removal(link: ObservedLink, leased: Iterable[LeasedUplink]) -> Change | None
     return DeleteLink(link.device), back, SetLink(link.device, link.mtu, link.up)
 
 
-def changes(leased: Iterable[LeasedUplink], links: Links, muted: bool) -> Iterator[Change]:
-    """The devices up on the master alone, and there without the addresses that the network has replaced."""
+def changes(leased: Iterable[LeasedUplink], links: Links, observed: Observed, muted: bool) -> Iterator[Change]:
+    """The devices up on the master alone, with the way on that came with the lease, and without the addresses that the
+    network has replaced."""
     for uplink in leased:
         link = links.get(uplink.device)
         up = link is not None and link.up
@@ -34,11 +36,22 @@ def changes(leased: Iterable[LeasedUplink], links: Links, muted: bool) -> Iterat
             yield AddLeaseLink(uplink.device, uplink.parent, uplink.mac, uplink.alias), DeleteLink(uplink.device)
         if up == muted:
             yield SetLink(uplink.device, up=not up), SetLink(uplink.device, up=up)
-        if link is not None and not up and not muted:
-            # Somebody had it down: its routes went, and networkd's client is content with its lease.
-            yield (ReloadNetworkd((uplink.device,)),)
         for address in superseded(link) if link else ():
             yield (DeleteAddress(uplink.device, address),)
+        if link is not None and up and not muted:
+            yield from _way_on(uplink, link, observed)
+
+
+def _way_on(uplink: LeasedUplink, link: ObservedLink, observed: Observed) -> Iterator[Change]:
+    """networkd 257 keeps a lease without its routes when it fails to set them (the device went down at that moment)
+    and configures the device anew: it did not ask for them again."""
+    gateway = observed.lent_gateways.get(uplink.device)
+    if gateway is None or any(each.device == uplink.device and ":" not in each.gateway for each in observed.defaults):
+        return
+    for address in sorted(link.addresses - set(superseded(link))):
+        if ":" not in address and ip_address(gateway) in ip_interface(address).network:
+            yield (AddLentDefault(uplink.device, gateway, address, uplink.metric),)
+            return
 
 
 def ways(

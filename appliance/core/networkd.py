@@ -38,7 +38,7 @@ def network_file(config: Config, box: Box, name: str, moves: bool = False) -> st
     sections: list[Section] = [
         ("Match", [("Name", interface.device)]),
         ("Link", [*link, ("ActivationPolicy", "manual")] if moves else link),
-        ("Network", [*_network(config, box, name), *(_AT_ONCE if moves else ())]),
+        ("Network", [*_network(config, box, name, moves), *(_AT_ONCE if moves else ())]),
         *_routes(config, box, name),
         *_dynamic(box, name, _identity(name) if moves else []),
         *_announced(config, box, name),
@@ -108,13 +108,17 @@ def _moving(config: Config, name: str) -> list[InterfaceAddress]:
     return config.failover.virtual_addresses.get(name, []) if config.failover else []
 
 
-def _network(config: Config, box: Box, name: str) -> list[tuple[str, object]]:
+def _network(config: Config, box: Box, name: str, moves: bool) -> list[tuple[str, object]]:
     interface = box.interfaces[name]
     dhcp4, ra = "dhcp" in interface.address, "ra" in interface.address
     entries: list[tuple[str, object]] = [("Description", f"{config.site}, {name}")]
     # Without carrier the addresses stay: the box answers the moment the cable is back, and nothing waits for it.
     entries.append(("ConfigureWithoutCarrier", "yes"))
-    if dhcp4 or ra:
+    if moves:
+        # To networkd a device that was down has lost its carrier. The kernel took its routes then, however soon the
+        # role came back, and a client that overlooks it never sets them again.
+        entries.append(("IgnoreCarrierLoss", "no"))
+    elif dhcp4 or ra:
         # A cable that comes back may lead to another router: ask again, unless the line only blinked.
         entries.append(("IgnoreCarrierLoss", "3s"))
     entries += [("Address", address) for address in _static(interface)]

@@ -296,7 +296,7 @@ class _Planner:
 
     def leases(self) -> None:
         links = {device: link for device, link in self.observed.links.items() if device not in self.lost_devices}
-        for step, *undo in lease_steps.changes(self.desired.leased, links, self.role.muted):
+        for step, *undo in lease_steps.changes(self.desired.leased, links, self.observed, self.role.muted):
             self.add(step, *undo)
 
     def sessions(self) -> None:

@@ -452,6 +452,7 @@ class Observed:
     `passwords` does so for all that can be one; `keys_made` says when a private key's file was written, in seconds
     since 1970. `sessions` are pppd's, by device, `open_sessions` the kernel's.
     `lookup_outside` is the resolver's user while it looks for the far end of a full tunnel, which it must do outside.
+    `lent_gateways` maps devices to the IPv4 gateway that came with the lease that networkd has there.
     `resolved` maps a host name to its addresses, the best first.
     `at_least` is what the time is known to be at least, in seconds since 1970 (supervisor/time_floor.py).
     """
@@ -470,6 +471,7 @@ class Observed:
     passwords: dict[str, str] = field(default_factory=dict)
     sessions: dict[str, ObservedSession] = field(default_factory=dict)
     open_sessions: tuple[OpenSession, ...] = ()
+    lent_gateways: dict[str, str] = field(default_factory=dict)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lookup_outside: int | None = None
     kernel_wireguard: bool = False

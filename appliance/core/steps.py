@@ -89,6 +89,19 @@ class AddLeaseLink:
 
 
 @dataclass(frozen=True, slots=True)
+class AddLentDefault:
+    """The way on over an uplink, as networkd sets it for a lease whose address `source` is."""
+
+    device: str
+    gateway: str
+    source: str
+    metric: int
+
+    def __str__(self) -> str:
+        return f"{self.device}: add the default route via {self.gateway}"
+
+
+@dataclass(frozen=True, slots=True)
 class AddVlan:
     """Makes the device of a VLAN on the card `parent`, which is up from then on."""
 
@@ -340,6 +353,7 @@ type Step = (
     | ReloadResolved
     | ReloadPair
     | AddLeaseLink
+    | AddLentDefault
     | AddVlan
     | StartSession
     | StopSession

@@ -17,6 +17,7 @@ from appliance.adapters.errors import Refused
 from appliance.adapters.files import RuntimeFiles
 from appliance.adapters.kernel_engine import KernelEngine, kernel_wireguard_present
 from appliance.adapters.keys import Keys
+from appliance.adapters.networkd_state import lent_gateways
 from appliance.adapters.nft import Nft
 from appliance.adapters.pppd import Sessions
 from appliance.adapters.pppoe import open_sessions
@@ -24,7 +25,16 @@ from appliance.adapters.rtnetlink import MACVLAN, VLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
 from appliance.core.plan import running_engine
-from appliance.core.state import ALIAS, KERNEL, TUNNEL_DEVICES, VLAN_ALIAS, Observed, ObservedDevice, ObservedLink
+from appliance.core.state import (
+    ALIAS,
+    KERNEL,
+    LEASE_DEVICE,
+    TUNNEL_DEVICES,
+    VLAN_ALIAS,
+    Observed,
+    ObservedDevice,
+    ObservedLink,
+)
 from appliance.core.steps import PeerChange, Step
 from appliance.shell.paths import Paths
 
@@ -97,6 +107,7 @@ class Machine:
             passwords=secrets.texts,
             sessions=self.sessions.read(),
             open_sessions=open_sessions(),
+            lent_gateways=lent_gateways(each for each in links if each.startswith(LEASE_DEVICE)),
             resolved=dict(resolved or {}),
             lookup_outside=_resolver() if outside else None,
             kernel_wireguard=self.kernel_wireguard,
@@ -139,6 +150,8 @@ class Machine:
                 systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
             case steps.AddLeaseLink(device, parent, mac, alias):
                 self.netlink.add_macvlan(device, parent, mac, alias)
+            case steps.AddLentDefault(device, gateway, source, metric):
+                self.netlink.lend_default(device, gateway, source, metric)
             case steps.AddVlan(device, parent, number):
                 self.netlink.add_vlan(device, parent, number, VLAN_ALIAS)
             case steps.StartSession(device, secret, begun_with):

@@ -36,6 +36,7 @@ from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.fetching import Fetching
 from appliance.supervisor.journal import Expiries
 from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
+from appliance.supervisor.networkd import NetworkdWatch
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.proving import after_restart, differs, works
 from appliance.supervisor.report import report
@@ -84,6 +85,7 @@ class Supervisor:
         self.step: Step | None = None
         self.clock = LoneClock(paths)
         self.tuning = Tuning(paths.root)
+        self.networkd = NetworkdWatch()
         self.whereabouts = Whereabouts(paths.whereabouts)
         self.taken = asyncio.Event()
         """Another configuration runs."""
@@ -157,6 +159,7 @@ class Supervisor:
             self.wake.clear()
             self.endpoints.network_changed()
             self.tuning.look()
+            self._look_after_networkd()
             await self._repair()
 
     async def _repair(self) -> None:
@@ -185,6 +188,7 @@ class Supervisor:
             _alive()
             if not self.pair:
                 self.clock.keep()
+            self._look_after_networkd()
             try:
                 devices = self.machine.devices(self.machine.netlink.links())
                 self.keeper.remember(devices)
@@ -195,6 +199,11 @@ class Supervisor:
                     self.endpoints.tick(devices)
             except (Refused, OSError) as error:
                 log.warning("%s", error)
+
+    def _look_after_networkd(self) -> None:
+        """That it gave up on a link, nobody is told: the beat finds it."""
+        if self.keeper.desired:
+            self.networkd.look(self.keeper.desired.uplinks)
 
     async def _pause(self, seconds: float) -> None:
         """Until the next beat. Where another configuration began to run it may be that a new key is waited for."""
