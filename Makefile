@@ -13,7 +13,7 @@ MYPY := mypy --strict --cache-dir=build/mypy_cache
 SOURCES := appliance tests
 LINT := $(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
 	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench
-# They take minutes and can wait.
+# After the labs, since an emulated processor beside them is too slow for what a box may take.
 EMULATED := tests/labs/test_kernel_engine.py tests/labs/test_pppoe.py
 
 .PHONY: help
@@ -39,8 +39,8 @@ check: ## lint, types and unit tests, in seconds
 .PHONY: test
 test: ## everything: check, and all labs with booted boxes
 	@$(WORLD) bash -euc '$(LINT)'
-	@tests/beside '$(WORLD) $(PYTEST) --ignore=tests/images $(EMULATED:%=--ignore=%) tests' \
-	    '$(WORLD) $(PYTEST)/emulated -rP --durations=0 $(EMULATED)' build/emulated.log
+	@$(WORLD) $(PYTEST) --ignore=tests/images $(EMULATED:%=--ignore=%) tests
+	@$(WORLD) $(PYTEST) -rP --durations=0 $(EMULATED)
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
