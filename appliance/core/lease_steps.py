@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_interface
 
-from appliance.core.lent import superseded
+from appliance.core.lent import addresses, superseded
 from appliance.core.pair.names import VIRTUAL_TABLE
 from appliance.core.state import ON_LINK, DefaultRoute, LeasedUplink, Observed, ObservedLink, PppSession, Route
 from appliance.core.steps import AddLeaseLink, AddLentDefault, DeleteAddress, DeleteLink, SetLink, Step
@@ -46,11 +46,11 @@ def _way_on(uplink: LeasedUplink, link: ObservedLink, observed: Observed) -> Ite
     """networkd 257 keeps a lease without its routes when it fails to set them (the device went down at that moment)
     and configures the device anew: it did not ask for them again."""
     gateway = observed.lent_gateways.get(uplink.device)
-    if gateway is None or any(each.device == uplink.device and ":" not in each.gateway for each in observed.defaults):
+    if gateway is None:
         return
-    for address in sorted(link.addresses - set(superseded(link))):
-        if ":" not in address and ip_address(gateway) in ip_interface(address).network:
-            yield (AddLentDefault(uplink.device, gateway, address, uplink.metric),)
+    for lease in addresses(uplink, link, observed.defaults):
+        if not lease.gateway and ip_address(gateway) in ip_interface(lease.address).network:
+            yield (AddLentDefault(uplink.device, gateway, lease.address, uplink.metric),)
             return
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from appliance.core.state import Desired, Lease, LeasedUplink, Observed, ObservedLink
+from appliance.core.state import DefaultRoute, Desired, Lease, LeasedUplink, Observed, ObservedLink
 
 FOR_EVER = 0xFFFF_FFFF
 """Seconds that mean no end (RFC 2131 section 3.3, RFC 4861 section 4.6.2)."""
@@ -17,7 +17,7 @@ def leases(desired: Desired, observed: Observed) -> tuple[Lease, ...]:
     for uplink in desired.leased:
         link = observed.links.get(uplink.device)
         if link is not None and link.up:
-            found += _leases(uplink, link, observed)
+            found += addresses(uplink, link, observed.defaults)
             address = _ipv4(observed.links.get(above.get(uplink.name, "")))
             for each in observed.open_sessions:
                 if each.device == uplink.device:
@@ -36,14 +36,15 @@ def superseded(link: ObservedLink) -> tuple[str, ...]:
     return tuple(sorted(one for one in link.provisional if _version(one) in confirmed))
 
 
-def _leases(uplink: LeasedUplink, link: ObservedLink, observed: Observed) -> Iterator[Lease]:
+def addresses(uplink: LeasedUplink, link: ObservedLink, ways: Iterable[DefaultRoute]) -> Iterator[Lease]:
+    """What was lent to the uplink with the device `link`, each address with the best way on of its version."""
     gone = superseded(link)
-    defaults = sorted((each for each in observed.defaults if each.device == uplink.device), key=lambda d: d.metric)
+    defaults = sorted((each for each in ways if each.device == uplink.device), key=lambda d: d.metric)
     for address in sorted(link.addresses):
         if _is_link_local(address) or address in gone:
             continue
-        ways = [each.gateway for each in defaults if _version(each.gateway) == _version(address)]
-        yield Lease(uplink.name, address, ways[0] if ways else "", link.lifetimes.get(address, FOR_EVER))
+        gateways = [each.gateway for each in defaults if _version(each.gateway) == _version(address)]
+        yield Lease(uplink.name, address, gateways[0] if gateways else "", link.lifetimes.get(address, FOR_EVER))
 
 
 def _version(text: str) -> int:

@@ -30,25 +30,28 @@ class NetworkdWatch:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.given_up, self.ask, self.now = given_up, ask, now
-        self.tried: dict[str, list[float]] = {}
+        self.tried: dict[str, tuple[int, float]] = {}
+        """By device, how many times in a row, and when last."""
 
     def look(self, uplinks: Iterable[Uplink]) -> None:
         """Asks for each uplink by DHCP or router advertisements on which networkd has given up, if not just asked."""
-        failed = self.given_up()
-        for uplink in uplinks:
-            if uplink.dynamic and uplink.device in failed and self._due(uplink.device):
-                log.warning("networkd has given up on %s (see `networkctl status`); it is asked again", uplink.device)
+        watched = [uplink.device for uplink in uplinks if uplink.dynamic]
+        failed = self.given_up() if watched else frozenset()
+        for device in watched:
+            if device in failed and self._due(device):
+                log.warning("networkd has given up on %s (see `networkctl status`); it is asked again", device)
                 try:
-                    self.ask(uplink.device)
+                    self.ask(device)
                 except Refused as error:
                     log.error("%s", error)
 
     def _due(self, device: str) -> bool:
         """Whether to try now; that is noted then."""
-        tried, now = self.tried.get(device, []), self.now()
-        if tried and now - tried[-1] >= FORGOTTEN_SECONDS:
-            tried = []
-        if tried and now - tried[-1] < AGAIN_SECONDS[min(len(tried), len(AGAIN_SECONDS)) - 1]:
+        now = self.now()
+        times, last = self.tried.get(device, (0, now))
+        if now - last >= FORGOTTEN_SECONDS:
+            times = 0
+        if times and now - last < AGAIN_SECONDS[min(times, len(AGAIN_SECONDS)) - 1]:
             return False
-        self.tried[device] = [*tried, now][-len(AGAIN_SECONDS) :]
+        self.tried[device] = times + 1, now
         return True

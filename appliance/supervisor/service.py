@@ -201,7 +201,7 @@ class Supervisor:
                 log.warning("%s", error)
 
     def _look_after_networkd(self) -> None:
-        """That it gave up on a link, nobody is told: the beat finds it."""
+        """That it gave up on a link, nobody is told: another event, or the beat, finds it."""
         if self.keeper.desired:
             self.networkd.look(self.keeper.desired.uplinks)
 

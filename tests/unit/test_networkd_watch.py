@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
-
 from appliance.adapters.errors import Refused
-from appliance.adapters.networkd_state import given_up
 from appliance.core.state import Uplink
 from appliance.supervisor.networkd import AGAIN_SECONDS, FORGOTTEN_SECONDS, NetworkdWatch
 
@@ -53,14 +49,3 @@ def test_a_networkd_that_does_not_answer_ends_nothing() -> None:
     world = World()
     world.refuses = True
     assert world.look() == ["enp1s0"]
-
-
-def test_what_networkd_says(tmp_path: Path) -> None:
-    assert given_up(tmp_path) == frozenset()
-    (tmp_path / "links").mkdir()
-    own = tmp_path / "links" / str(socket.if_nametoindex("lo"))
-    own.write_text("# This is private data. Do not parse.\nADMIN_STATE=configured\n")
-    (tmp_path / "links" / "99999").write_text("ADMIN_STATE=failed\n")
-    assert given_up(tmp_path) == frozenset()
-    own.write_text("# This is private data. Do not parse.\nADMIN_STATE=failed\n")
-    assert given_up(tmp_path) == {"lo"}

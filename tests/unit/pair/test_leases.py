@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-
-from appliance.adapters.networkd_state import lent_gateways
 from appliance.core.check import check
 from appliance.core.desired import desired
 from appliance.core.lease_steps import ways
@@ -126,24 +121,6 @@ def test_a_way_on_that_networkd_forgot_is_there_again() -> None:
         LENT, addresses=LENT.addresses | {"203.0.113.9/24"}, provisional=frozenset({"203.0.113.9/24"})
     )
     assert missing in steps(replace(lent, links=lent.links | {WAN.device: superseded_one}))
-
-
-@pytest.mark.parametrize(
-    ("file", "gateway"),
-    [
-        ("# This is private data. Do not parse.\nADDRESS=203.0.113.10\nROUTER=203.0.113.1\n", "203.0.113.1"),
-        ("ROUTER=203.0.113.1 203.0.113.2\n", "203.0.113.1"),
-        ("ROUTER=203.0.113.1\nROUTES=0.0.0.0/0,203.0.113.2\n", None),
-        ("ADDRESS=203.0.113.10\n", None),
-        ("ROUTER=nobody\n", None),
-        (None, None),
-    ],
-)
-def test_what_networkd_was_lent(file: str | None, gateway: str | None, tmp_path: Path) -> None:
-    if file is not None:
-        (tmp_path / "leases").mkdir()
-        (tmp_path / "leases" / str(socket.if_nametoindex("lo"))).write_text(file)
-    assert lent_gateways(["lo", "nowhere"], tmp_path) == ({"lo": gateway} if gateway else {})
 
 
 def test_the_card_is_silent_before_networkd_has_it_up() -> None:
