@@ -125,8 +125,9 @@ class Box(DiskMachine):
         return int(json.loads(self.sh("appliance status --json 2>/dev/null || true"))["generation"])
 
     def tries(self) -> dict[str, str]:
-        """GRUB's count."""
-        said = self.sh("grub-editenv /efi/EFI/debian/grubenv list")
+        """GRUB's count. The test's shell is there before /efi."""
+        kept = "/efi/EFI/debian/grubenv"
+        said = self.sh(f"until [ -e {kept} ]; do sleep 1; done; grub-editenv {kept} list", PATIENCE)
         return dict(line.split("=", 1) for line in said.split() if "_" in line)
 
     def apply(self, text: str) -> None:
