@@ -139,6 +139,10 @@ def test_a_new_box_is_set_up_at_its_screen(office: NewOffice) -> None:
         screen.write("a-long-password")
         assert "a-long" not in screen.screen
         screen.press("Enter")
+        screen.shows("The same password once more")
+        screen.write("a-long-password")
+        assert "a-long" not in screen.screen
+        screen.press("Enter")
         screen.shows("This is your appliance.yaml")
         for _ in range(20):
             screen.press("NPage")

@@ -16,10 +16,10 @@ from appliance.cli.failure import Failure
 from appliance.cli.wizard.closing import next_steps
 from appliance.cli.wizard.world import World
 from appliance.core.setup.conversation import Conversation
-from appliance.core.setup.questions import CABLE, KEY, PASSWORD, PPP_PASSWORD
+from appliance.core.setup.questions import CABLE, KEY, PASSWORD, PPP_PASSWORD, SECOND
 from appliance.core.setup.seen import Card, Seen, pulled
 
-ASK, SECRET, REVIEW, BUSY, TRIAL, DONE = "ask", "secret", "review", "busy", "trial", "done"
+ASK, SECRET, REPEAT, REVIEW, BUSY, TRIAL, DONE = "ask", "secret", "repeat", "review", "busy", "trial", "done"
 LOOK_SECONDS = 0.5
 _REVIEW = (
     "This is your appliance.yaml",
@@ -67,7 +67,9 @@ class SetupApp(App[int]):
         self.watched: tuple[Card, ...] = cards
         self.untried = ""
         """The question whose answer was tried without success: a second Enter goes on all the same."""
-        self.secret = self.opened = ""
+        self.opened = ""
+        self.secret = self.typed = ""
+        """The password of the console; and what was typed once, and is to be typed once more."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -87,17 +89,16 @@ class SetupApp(App[int]):
     async def draw(self) -> None:
         """The screen of the stage that the conversation has come to."""
         if self.stage == ASK and self.talk.question is None:
-            self.stage = BUSY if self.talk.whole["pair"] == "second" else SECRET
-            if self.stage == BUSY:
-                await self.busy("This box joins the first one; that takes up to a minute.")
-                self.join()
-                return
+            self.stage = SECRET
         if self.stage == ASK:
             await self.ask_question()
         elif self.stage == SECRET:
             await self.page("A password for this screen?", "For user admin, on the box's own screen and serial line "
                             "only; ssh never takes one. Empty: nobody logs in here.", "Enter next   Esc back",
-                            Input(password=True, id="input"))  # fmt: skip
+                            Input(self.secret, password=True, id="input"))  # fmt: skip
+        elif self.stage == REPEAT:
+            await self.page("The same password once more", "Nobody sees what is typed here, and without it nobody "
+                            "logs in here.", "Enter next   Esc back", Input(password=True, id="input"))  # fmt: skip
 
     async def ask_question(self) -> None:
         question = self.talk.question
@@ -180,9 +181,9 @@ class SetupApp(App[int]):
                 return
             await self.answered(text)
         elif self.stage == SECRET:
-            self.secret = self.query_one("#input", Input).value
-            await self.busy("The box works out what is to be done.")
-            self.review()
+            await self.password_typed(self.query_one("#input", Input).value)
+        elif self.stage == REPEAT:
+            await self.password_repeated(self.query_one("#input", Input).value)
         elif self.stage == REVIEW:
             await self.busy("The box tries it, and reads everything back.")
             self.apply()
@@ -210,6 +211,29 @@ class SetupApp(App[int]):
         else:
             await self.next_question()
 
+    async def password_typed(self, text: str) -> None:
+        if text and text != self.secret:
+            self.typed, self.stage = text, REPEAT
+            await self.draw()
+        else:
+            self.secret = text
+            await self.all_answered()
+
+    async def password_repeated(self, text: str) -> None:
+        if text != self.typed:
+            await self.failed("the two are not the same; type it again", SECRET)
+        else:
+            self.secret = text
+            await self.all_answered()
+
+    async def all_answered(self) -> None:
+        if self.talk.whole["pair"] == SECOND:
+            await self.busy("This box joins the first one; that takes up to a minute.")
+            self.join()
+        else:
+            await self.busy("The box works out what is to be done.")
+            self.review()
+
     async def next_question(self) -> None:
         self.stage, self.untried = ASK, ""
         self.talk.forward()
@@ -226,14 +250,14 @@ class SetupApp(App[int]):
         if self.stage == ASK and self.entered and not self.talk.wrong(self.entered):
             self.talk.answer(self.entered)
             self.keep()
-        self.stage = SECRET if self.stage == REVIEW else ASK
+        self.stage = SECRET if self.stage in (REPEAT, REVIEW) else ASK
         if self.stage == ASK:
             self.talk.back()
         await self.draw()
 
     def action_leave(self) -> None:
         """The answers are kept: the wizard goes on here when it is called again."""
-        if self.stage in (ASK, SECRET, REVIEW):
+        if self.stage in (ASK, SECRET, REPEAT, REVIEW):
             self.exit(1)
 
     def action_stick(self) -> None:
@@ -380,11 +404,18 @@ class SetupApp(App[int]):
         try:
             recipient = await asyncio.to_thread(self.world.recipient)
             await asyncio.to_thread(self.world.finish)
+        except Failure as failure:
+            trouble = str(failure)
+        await self.show_end(next_steps(self.talk.whole, recipient), await self.set_password() or trouble)
+
+    async def set_password(self) -> str:
+        """Why the console's password could not be set, "" when it is, or when none is wanted."""
+        try:
             if self.secret:
                 await asyncio.to_thread(self.world.password, self.secret)
         except Failure as failure:
-            trouble = str(failure)
-        await self.show_end(next_steps(self.talk.whole, recipient), trouble)
+            return str(failure)
+        return ""
 
     @work(exclusive=True)
     async def join(self) -> None:
@@ -395,7 +426,7 @@ class SetupApp(App[int]):
             self.talk.back()
             await self.failed(str(failure), ASK)
             return
-        await self.show_end([said], "")
+        await self.show_end([said], await self.set_password())
 
     @work(exclusive=True)
     async def give_back(self) -> None:

@@ -65,6 +65,8 @@ def test_from_the_first_screen_to_the_end() -> None:
         await through(app, pilot, site="zurich", admin="anna", admin_key=f"{KEY} anna@laptop")
         assert app.stage == "secret"
         await enter(app, pilot, "a-long-password")
+        assert app.stage == "repeat"
+        await enter(app, pilot, "a-long-password")
         assert app.stage == "review"
         assert "What the box will do:" in shows(app, "long") and "site: zurich" in shows(app, "long")
         check(app.talk.text.encode())
@@ -165,7 +167,37 @@ def test_a_login_at_the_provider_is_tried_and_stays_out_of_the_file() -> None:
     played(PaperWorld(), story)
 
 
+def test_a_password_that_nobody_saw_is_typed_twice() -> None:
+    world = PaperWorld()
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await through(app, pilot, site="zurich")
+        await enter(app, pilot, "a-long-password")
+        await enter(app, pilot, "a-lnog-password")
+        assert app.stage == "secret"
+        assert shows(app, "said") == "the two are not the same; type it again"
+        assert app.query_one("#input", Input).value == "", "neither of the two is kept"
+        for _ in range(2):
+            await enter(app, pilot, "a-long-password")
+        assert app.stage == "review"
+        # Going back loses nothing, and what was typed twice is not asked again.
+        await pilot.press("escape")
+        await settled(app, pilot)
+        assert app.stage == "secret" and app.query_one("#input", Input).password
+        await enter(app, pilot)
+        assert app.stage == "review" and app.secret == "a-long-password"
+        # An empty one needs no second.
+        await pilot.press("escape")
+        await settled(app, pilot)
+        await enter(app, pilot, "")
+        assert app.stage == "review" and app.secret == ""
+
+    played(world, story)
+
+
 def test_a_pair_is_offered_dhcp_too_and_the_second_box_asks_for_the_code() -> None:
+    world = PaperWorld()
+
     async def story(app: SetupApp, pilot: Pilot[int]) -> None:
         await enter(app, pilot, "first")
         for answer in ("zurich", "alpha", "enp1s0"):
@@ -176,10 +208,17 @@ def test_a_pair_is_offered_dhcp_too_and_the_second_box_asks_for_the_code() -> No
         await settled(app, pilot)
         await enter(app, pilot, "second")
         await enter(app, pilot, "417-2930-5586")
+        for _ in range(2):
+            await enter(app, pilot, "a-long-password")
         assert "does not take this code" in shows(app, "said")
         assert app.talk.question and app.talk.question.key == "code"
+        await enter(app, pilot, world.invited)
+        assert app.stage == "secret"
+        await enter(app, pilot)
+        assert app.stage == "done" and "this is bravo of zurich now" in shows(app, "long")
+        assert world.done == ["join", "finish", "password"]
 
-    played(PaperWorld(), story)
+    played(world, story)
 
 
 def test_a_key_comes_from_a_stick() -> None:

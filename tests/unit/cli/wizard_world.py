@@ -25,6 +25,7 @@ class PaperWorld(World):
         self.done: list[str] = []
         self.refuses = ""
         self.stands = "trial"
+        self.invited = "417-2930-5599"
 
     def cards(self) -> tuple[Card, ...]:
         return tuple(Card(device, device not in self.out) for device in ("enp1s0", "enp2s0"))
@@ -70,7 +71,10 @@ class PaperWorld(World):
         self.done.append("give back")
 
     def join(self, code: str) -> str:
-        raise Failure("the other box does not take this code; look at its screen, and try again")
+        if code != self.invited:
+            raise Failure("the other box does not take this code; look at its screen, and try again")
+        self.done.append("join")
+        return "this is bravo of zurich now"
 
     def password(self, text: str) -> None:
         self.done.append("password")
