@@ -9,6 +9,7 @@
     yielding  muted      the partner stepped down or fell silent ──► master; BACKUP ... ──► standby; 1 s ──► parked
     parked    muted      keepalived is stopped; the partner stepped down or fell silent, or a minute ──► standby
     orphan    unmuted    the partner is master, or 2 s ──► standby, its addresses dropped, keepalived started again
+                         (a preferred box asks for the role no sooner than 5 s after keepalived died)
 
 The rules are in role (becoming master and ceasing to be), contest (what the partner says) and life (keepalived);
 machine dispatches to them; calls, table, floor, losses and readiness each keep one thing.

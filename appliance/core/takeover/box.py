@@ -71,6 +71,8 @@ class Box:
         self.restart_at: float | None = None
         self.restart_after = timers.restart
         self.alive_at: float | None = None
+        self.returns_at = 0.0
+        """No sooner it asks for the role: its keepalived died while it was master."""
         self.vain: list[float] = []
         """When this box was elected although the partner was there, and elected too."""
         self.elected_at: float | None = None

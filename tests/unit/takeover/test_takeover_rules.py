@@ -317,6 +317,29 @@ def test_without_keepalived_it_goes_on_until_the_partner_is_master() -> None:
     assert "StartKeepalived" in kinds(bench.later(0.3))
 
 
+def test_a_preferred_box_whose_keepalived_died_does_not_take_the_role_back_at_once() -> None:
+    bench = Bench(preferred=True)
+    bench.master()
+    bench.hear("backup", 1)
+    bench.later(1)
+    bench.hear("backup", 1)
+    assert kinds(bench.tell(e.KeepalivedDied(bench.now))) == ["SetReady"]
+    bench.later(0.2)
+    assert only(a.TellPartner, bench.hear("backup", 1, ask=True))[0].hello.ready is False
+    bench.hear("master", 2, held=2)
+    ready: list[a.SetReady] = []
+    for _ in range(24):
+        ready += only(a.SetReady, bench.later(0.2))
+        bench.tell(e.ConnectionsReceived(bench.now))
+        bench.hear("master", 2, held=2, until=bench.machine.box.table.version)
+    assert ready == []
+    assert bench.machine.report().not_ready == ("its keepalived ended a moment ago",)
+    for _ in range(3):
+        ready += only(a.SetReady, bench.later(0.2))
+        bench.hear("master", 2, held=2)
+    assert ready == [a.SetReady(True)]
+
+
 def test_without_keepalived_and_partner_it_goes_on_for_two_seconds() -> None:
     bench = Bench()
     bench.master()
