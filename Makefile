@@ -15,6 +15,8 @@ LINT := $(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURC
 	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench
 # After the labs, since an emulated processor beside them is too slow for what a box may take.
 EMULATED := tests/labs/test_kernel_engine.py tests/labs/test_pppoe.py
+# Of the image's tests (test-image) what an hour of CI has time for.
+FLASHED := tests/images/test_first_boot.py tests/images/test_wizard_console.py
 
 .PHONY: help
 help: ## this list
@@ -37,10 +39,11 @@ check: ## lint, types and unit tests, in seconds
 	@$(WORLD) bash -euc '$(LINT); $(PYTEST) -q tests/unit'
 
 .PHONY: test
-test: ## everything: check, and all labs with booted boxes
+test: ## everything: check, all labs with booted boxes, and the image's first boot and setup
 	@$(WORLD) bash -euc '$(LINT)'
 	@$(WORLD) $(PYTEST) --ignore=tests/images $(EMULATED:%=--ignore=%) tests
-	@$(WORLD) $(PYTEST) -rP --durations=0 $(EMULATED)
+	@env -u ARCH image/build image
+	@$(WORLD) $(PYTEST) -rP --durations=0 $(EMULATED) $(FLASHED)
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
