@@ -72,7 +72,7 @@ class Box:
         self.restart_after = timers.restart
         self.alive_at: float | None = None
         self.returns_at = 0.0
-        """No sooner it asks for the role: its keepalived died while it was master."""
+        """No sooner a preferred box asks for the role that it lost."""
         self.vain: list[float] = []
         """When this box was elected although the partner was there, and elected too."""
         self.elected_at: float | None = None

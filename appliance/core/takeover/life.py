@@ -98,6 +98,8 @@ def _demoted(box: Box, state: str, before: str) -> None:
     was = not box.muted
     given = box.handover_until is not None and was
     box.yielding_at = box.orphan_until = None
+    if was and not given:
+        box.returns_at = box.now + box.timers.return_calm
     why = f"VRRP: {state}"
     if given:
         why = "the role was handed over"

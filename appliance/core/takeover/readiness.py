@@ -43,8 +43,8 @@ def reasons(box: Box) -> Iterator[str]:
     if dead := _missed_uplinks(box):
         yield f"the gateway of {' and '.join(dead)} does not answer"
     if box.preferred and box.partner.alive and box.now < box.returns_at:
-        # Told while it goes on without: a partner that does not want the role is to want it before this one is back.
-        yield "its keepalived ended a moment ago"
+        # Said already while it goes on without keepalived: a partner that does not want the role is to want it in time.
+        yield "it waits a moment before it asks for the role again"
     if not box.muted:
         return
     if (dead := box.uplinks.was_dead(box.now)) and box.partner.alive:

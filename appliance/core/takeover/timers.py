@@ -48,8 +48,8 @@ class Timers:
     """keepalived is started again after `restart`, doubling up to this while it dies within `restart_calm`."""
     restart_calm: float = 60.0
     return_calm: float = 5.0
-    """A preferred master whose keepalived died has the role back no sooner: two takeovers within half a second, and the
-    second one in the middle of the first one's handshakes, are worse than one. 1,000 peers are back after 1.6 s."""
+    """A preferred box that lost the role, to a link or with its keepalived, asks for it no sooner: two takeovers within
+    half a second, the second amid the first one's handshakes, are worse than one. 1,000 peers are back after 1.6 s."""
     park: float = 1.0
     """keepalived says MASTER, the partner is it by a higher epoch: after this keepalived is stopped."""
     probe: float = 60.0

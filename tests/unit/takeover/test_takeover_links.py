@@ -110,7 +110,22 @@ def test_no_advert_is_waited_for() -> None:
     assert world.alpha.muted and not world.alpha.never
     world.alpha.plug(True)
     world.run(2.0)
+    assert world.master() is world.beta, "the link was lost a moment ago"
+    world.run(2.0)
     assert world.master() is world.alpha, "it is preferred, and has its link again"
+
+
+def test_a_link_that_flaps_moves_the_role_once() -> None:
+    world = settled()
+    for _ in range(4):
+        world.alpha.plug(False)
+        world.run(0.5)
+        assert world.master() is world.beta
+        world.alpha.plug(True)
+        world.run(0.5)
+        assert world.master() is world.beta
+    world.run(2.0)
+    assert world.master() is world.alpha, "five seconds after it lost the role, not after the last time"
 
 
 def test_a_partner_that_dies_at_the_same_time_costs_no_more_than_an_election() -> None:
