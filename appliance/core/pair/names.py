@@ -34,9 +34,6 @@ VIRTUAL_TABLE = 50
 
 READY = 100
 """Takes the role from a partner with less: 254 on the preferred box, 250 on the other."""
-READY_TO_STAND_IN = 90
-"""Takes over when the partner is gone, and otherwise leaves the role where it is: less than any master that is ready.
-What a backup writes that shall not take back, because no box is preferred or because it died again and again."""
 NOT_READY = 0
 """Gives the role to any partner that is ready. A planned handover too: the master serves until it hears the new one."""
 NEVER = -300
