@@ -241,6 +241,7 @@ def test_the_role_follows_readiness(lab: Lab, case: Path) -> None:
     alpha.becomes("BACKUP")
     wait_for(lambda: wanted <= bravo.addresses, 1, "bravo has the virtual addresses")
     wait_for(lambda: not wanted & alpha.addresses, 1, "alpha has none")
+    assert (alpha.role, bravo.role) == ("BACKUP", "MASTER")
     for link in bravo.links:
         link.cut()
     alpha.becomes("MASTER")
