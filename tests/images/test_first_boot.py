@@ -187,6 +187,7 @@ def a_vlan_and_the_short_way(machine: DiskMachine, others: Neighbour) -> None:
     flows = machine.sh("nft list flowtable inet appliance fast")
     assert all(device in flows for device in ("enp0s16", "enp0s17", "enp0s17.20")), flows
     others.sh("(socat -u TCP-LISTEN:7000,fork,reuseaddr OPEN:/run/got,creat,append >/dev/null 2>&1 &)")
+    others.sh("until ss -Hltn | grep -q ':7000 '; do sleep 0.2; done")
     for who in ("host", "guest"):
         talk = f"while sleep 0.2; do echo {who}; done | socat -u - TCP:203.0.113.1:7000"
         others.sh(f"(ip netns exec {who} sh -c '{talk}' >/dev/null 2>&1 &)")

@@ -76,6 +76,7 @@ def test_a_vlan_is_made_by_the_box(lab: Lab) -> None:
     assert status(zurich)["capabilities"]["flow_offload"]
     assert "enp2s0.20" in zurich.sh("nft list flowtable inet appliance fast")
     internet.popen("socat", "-u", "TCP-LISTEN:7000,fork,reuseaddr", "OPEN:/dev/null")
+    wait_for(lambda: ":7000 " in internet.sh("ss -Hltn"), PATIENCE, "somebody listens")
     for node, source in ((host, "192.168.10.20"), (guest, "192.168.30.20")):
         talks(node, 7000)
         short = f"conntrack -L -p tcp --orig-src {source} 2>/dev/null"
