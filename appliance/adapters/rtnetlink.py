@@ -18,7 +18,17 @@ from appliance.adapters import route_batch, route_dump, route_wire
 from appliance.adapters.errors import Refused
 from appliance.adapters.pyroute2_parts import IPRoute, NetlinkError
 from appliance.core.lent import FOR_EVER
-from appliance.core.state import MAIN_TABLE, ON_LINK, PROTOCOL, DefaultRoute, ObservedLink, Route, Rule
+from appliance.core.state import (
+    MAIN_TABLE,
+    ON_LINK,
+    PROTOCOL,
+    DefaultRoute,
+    ObservedLink,
+    Route,
+    Rule,
+    VirtualAddress,
+    VirtualRoute,
+)
 from appliance.core.steps import route_text, rule_text
 
 IFF_UP = 0x1
@@ -29,6 +39,7 @@ VLAN = "vlan"
 # include/uapi/linux/rtnetlink.h
 RTPROT_RA = 9
 RTPROT_DHCP = 16
+RTPROT_KEEPALIVED = 18
 FRA_INVERT = 0x2
 FR_ACT_TO_TBL = 1
 # include/uapi/linux/neighbour.h
@@ -268,6 +279,35 @@ class RtNetlink:
                 priority=metric,
                 proto=RTPROT_RA if v6 else RTPROT_DHCP,
                 **({} if v6 else {"prefsrc": source.partition("/")[0]}),
+            )
+
+    def add_virtual_address(self, virtual: VirtualAddress) -> bool:
+        """As keepalived does, and in its name; False where it is there already."""
+        host, _, length = virtual.address.partition("/")
+        more: dict[str, Any] = {"flags": 0x02} if ":" in host else {}
+        if virtual.deprecated:
+            more["cacheinfo"] = {"valid": FOR_EVER, "preferred": 0}
+        added = False
+        with _refusal(f"add the address {virtual.address} to {virtual.device}", errno.EEXIST):
+            index = self._index(virtual.device)
+            self.socket.addr("add", index=index, address=host, prefixlen=int(length), proto=RTPROT_KEEPALIVED, **more)
+            added = True
+        return added
+
+    def add_virtual_route(self, route: VirtualRoute) -> None:
+        """As keepalived does, and in its name; replaces what stands there."""
+        way = {"gateway": route.gateway} if route.gateway else {}
+        with _refusal(f"add the route to {route.destination} over {route.device}"):
+            self.socket.route(
+                "replace",
+                family=socket.AF_INET6 if ":" in route.source else socket.AF_INET,
+                dst=route.destination,
+                oif=self._index(route.device),
+                prefsrc=route.source,
+                table=route.table,
+                proto=RTPROT_KEEPALIVED,
+                **way,
+                **({"priority": route.metric} if route.metric else {}),
             )
 
     def delete_address(self, device: str, address: str) -> None:

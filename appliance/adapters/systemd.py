@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from appliance.adapters.errors import Refused
 from appliance.adapters.networkd_state import given_up
 
 SECONDS = 15.0
+CGROUPS = Path("/sys/fs/cgroup/system.slice")
 VRRP_UNIT = "appliance-vrrp.service"
 CONNTRACKD_UNIT = "appliance-conntrackd.service"
 TRIAL_UNIT = "appliance-trial"
@@ -106,6 +108,23 @@ def state(unit: str) -> dict[str, str]:
 def main_pid(unit: str) -> int:
     """The unit's main process, 0 when it does not run."""
     return int(_run("systemctl", "show", "--property=MainPID", "--value", unit).strip() or "0")
+
+
+def acts(unit: str) -> bool:
+    """Whether any process of the unit can still do something (cgroups(7)); no program is started to find out.
+
+    One that was killed is listed for as long as the kernel closes its sockets, tens of milliseconds; its memory is gone
+    before that (statm in proc(5); do_exit in kernel/exit.c).
+    """
+    with contextlib.suppress(OSError):
+        return any(map(_has_memory, (CGROUPS / unit / "cgroup.procs").read_text().split()))
+    return False
+
+
+def _has_memory(pid: str) -> bool:
+    with contextlib.suppress(OSError):
+        return not Path(f"/proc/{pid}/statm").read_text().startswith("0 ")
+    return False
 
 
 def reload_if_running(unit: str) -> None:

@@ -260,10 +260,26 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class VirtualAddress:
-    """An address that moves between the boxes, ADDRESS/LENGTH; keepalived sets and removes it."""
+    """An address that moves between the boxes, ADDRESS/LENGTH; keepalived sets and removes it.
+
+    `deprecated`: never picked as a source by itself, only where a route says so (RFC 4862 section 5.5.4).
+    """
 
     device: str
     address: str
+    deprecated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualRoute:
+    """A route that comes and goes with a virtual address, its `source`. Without a gateway it is on the link."""
+
+    destination: str
+    device: str
+    source: str
+    table: int
+    gateway: str | None = None
+    metric: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +314,7 @@ class Pair:
     partner_address: str
     partner_endpoint: str
     virtual_addresses: tuple[VirtualAddress, ...]
+    virtual_routes: tuple[VirtualRoute, ...]
     routers: tuple[Router, ...]
     router_id: int
     hearing: tuple[Hearing, ...]

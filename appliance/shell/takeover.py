@@ -7,6 +7,7 @@ that follows reads everything back.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +47,8 @@ from appliance.core.steps import PeerChange
 from appliance.core.takeover.events import Reading
 from appliance.shell.machine import Machine
 from appliance.shell.proof import send
+
+log = logging.getLogger("appliance.takeover")
 
 HOLD = "table inet appliance_hold"
 _HOLD_TEXT = f"""{HOLD} {{
@@ -387,6 +390,20 @@ class TakeoverShell:
         for virtual in pair.virtual_addresses if pair else ():
             with contextlib.suppress(Refused):
                 self.machine.netlink.delete_address(virtual.device, virtual.address)
+
+    def keep_virtual_addresses(self) -> None:
+        """As keepalived had set them, where it is gone altogether and did not leave them.
+
+        The kernel takes IPv4 routes of the main table away with their source, and of IPv6 ones the source.
+        """
+        pair, netlink = self.desired.pair, self.machine.netlink
+        if pair is None or systemd.acts(systemd.VRRP_UNIT):
+            return
+        added = [each.address for each in pair.virtual_addresses if netlink.add_virtual_address(each)]
+        if added:
+            log.info("keepalived ended and took %s with it; put back", ", ".join(added))
+            for route in pair.virtual_routes:
+                netlink.add_virtual_route(route)
 
     def _background(self, *command: str) -> subprocess.Popen[bytes] | None:
         nowhere = subprocess.DEVNULL

@@ -399,6 +399,8 @@ class PairDriver:
                 self.shell.stop_keepalived()
             case a.DropVirtualAddresses():
                 self.shell.drop_virtual_addresses()
+            case a.KeepVirtualAddresses():
+                self.shell.keep_virtual_addresses()
             case a.Announce():
                 self.shell.announce()
             case a.ReadPeers():

@@ -136,6 +136,42 @@ def test_keepalived_killed(duo: Duo) -> None:
     prefer_alpha(duo)
 
 
+LAST_BREATH = """
+import os, subprocess, sys
+parent, child = sorted(map(int, subprocess.check_output(["pgrep", "-x", "keepalived"]).split()))
+os.kill(child, 19)
+subprocess.run(["ip", "-batch", "-"], input=sys.argv[1], text=True, check=True)
+os.kill(parent, 9)
+os.kill(child, 9)
+"""
+
+
+def test_keepalived_takes_the_virtual_addresses_with_it(duo: Duo) -> None:
+    """Its child has real-time priority: told of its parent's end, it may get as far as that before it is killed, too.
+
+    What it took stands again at once, while the box goes on without it and the other one has not taken over.
+    """
+    prefer_alpha(duo)
+
+    def standing() -> list[str]:
+        lines = duo.alpha.sh("ip -o address show; ip -d route show table all proto keepalived").splitlines()
+        return [" ".join(line.split()) for line in lines if "proto 0x12" in line or "proto keepalived" in line]
+
+    before = standing()
+    words = [line.split() for line in before if "proto 0x12" in line]
+    gone = "".join(f"address del {word[3]} dev {word[1]}\n" for word in words)
+    assert VIRTUAL in gone
+    duo.bravo.freeze()
+    try:
+        duo.alpha.run("python3", "-c", LAST_BREATH, gone)
+        wait_for(lambda: sorted(standing()) == sorted(before), 1.5, "what was taken stands again")
+        assert "with it; put back" in duo.alpha.journal("-u", "appliance")
+        duo.host.ping(LAN_ROUTER)
+    finally:
+        duo.bravo.thaw()
+    duo.settled(timeout=30)
+
+
 def test_engine_killed(duo: Duo) -> None:
     """The master's: the role stays, and the peers are called where they were."""
     prefer_alpha(duo)

@@ -8,9 +8,8 @@ from appliance.core.pair.addresses import (
     pair_endpoints,
     partner_of,
     usable_address,
-    virtual_addresses,
 )
-from appliance.core.pair.instances import instances, role_line, weighing_devices
+from appliance.core.pair.instances import instances, role_line, virtual_routes, weighing_devices
 from appliance.core.pair.names import PAIR_PORT
 from appliance.core.state import Hearing, Pair, Router, VirtualAddress
 
@@ -22,10 +21,11 @@ def desired_pair(config: Config, box: str) -> Pair | None:
         return None
     own, other = pair_addresses(config, box)
     interfaces = config.boxes[box].interfaces
-    moving, routers = [], []
+    found = instances(config, box)
+    moving = [one for instance in found for one in (*instance.moving, *instance.carried)]
+    routers = []
     for name, interface in interfaces.items():
         for version in (4, 6):
-            moving += [VirtualAddress(interface.device, str(one)) for one in virtual_addresses(config, name, version)]
             virtual = usable_address(config, name, version)
             gateway = next((each for each in interface.gateway if each.version == version), None)
             if virtual and gateway:
@@ -37,10 +37,11 @@ def desired_pair(config: Config, box: str) -> Pair | None:
         own=str(own),
         partner_address=str(other),
         partner_endpoint=f"[{ends[1]}]:{PAIR_PORT}" if ends[1].version == 6 else f"{ends[1]}:{PAIR_PORT}",
-        virtual_addresses=tuple(moving),
+        virtual_addresses=tuple(VirtualAddress(one.device, str(one.address), one.deprecated) for one in moving),
+        virtual_routes=tuple(route for instance in found for route in virtual_routes(config, box, instance)),
         routers=tuple(routers),
         router_id=config.failover.virtual_router_id,
-        hearing=tuple(Hearing(one.device, (str(one.own), str(one.partner))) for one in instances(config, box)),
+        hearing=tuple(Hearing(one.device, (str(one.own), str(one.partner))) for one in found),
         role_line=role_line(config, box),
         weighing=weighing_devices(config, box),
     )

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from appliance.core.model import Config
+from appliance.core.networkd import uplink_metric
 from appliance.core.pair.addresses import own_addresses, partner_of, usable_address, virtual_addresses
-from appliance.core.pair.names import GROUP
+from appliance.core.pair.names import GROUP, VIRTUAL_TABLE
+from appliance.core.state import MAIN_TABLE, VirtualRoute
 from appliance.core.values import Address
 from appliance.core.values import Interface as InterfaceAddress
 
@@ -19,6 +21,10 @@ class Moving:
     address: InterfaceAddress
     device: str
     spare: bool
+
+    @property
+    def deprecated(self) -> bool:
+        return self.spare and self.address.version == 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,20 @@ def instances(config: Config, box: str) -> list[Instance]:
             if way:
                 (instance or carrier).ways.append(way)
     return [each for each in possible.values() if each.moving or each.carried or each is carrier]
+
+
+def virtual_routes(config: Config, box: str, instance: Instance) -> list[VirtualRoute]:
+    """What comes and goes with the instance's addresses."""
+    found = []
+    for way in instance.ways:
+        device, source = way.device, str(way.source)
+        if way.network:
+            found.append(VirtualRoute(str(way.network), device, source, VIRTUAL_TABLE))
+        if way.gateway:
+            metric = uplink_metric(config.boxes[box], way.interface)
+            for table in (MAIN_TABLE, VIRTUAL_TABLE) if way.only else (VIRTUAL_TABLE,):
+                found.append(VirtualRoute("default", device, source, table, str(way.gateway), metric))
+    return found
 
 
 def role_line(config: Config, box: str) -> tuple[str, str]:

@@ -16,11 +16,11 @@ from keepalived_config import (
 )
 
 from appliance.core.model import Config
-from appliance.core.networkd import uplink_metric
 from appliance.core.pair.addresses import partner_of
-from appliance.core.pair.instances import Instance, Moving, Way, instances, on_one_network, weighing_devices
-from appliance.core.pair.names import GROUP, NOTIFY_FIFO, READY_FILE, VIRTUAL_TABLE
+from appliance.core.pair.instances import Instance, Moving, instances, on_one_network, virtual_routes, weighing_devices
+from appliance.core.pair.names import GROUP, NOTIFY_FIFO, READY_FILE
 from appliance.core.pair.priorities import LOST_LINK, priority
+from appliance.core.state import MAIN_TABLE, VirtualRoute
 
 _ANNOUNCE_AGAIN_SECONDS = 60
 _READY = "ready"
@@ -123,32 +123,27 @@ def _instance(config: Config, box: str, instance: Instance, found: list[Instance
         block.add_param(Param("no_virtual_ipaddress"))
     if instance.carried:
         block.add_param(_block("virtual_ipaddress_excluded", map(_address, instance.carried)))
-    routes = [route for way in instance.ways for route in _routes(config, box, way)]
-    if routes:
+    routes = map(_route, virtual_routes(config, box, instance))
+    if instance.ways:
         block.add_param(_block("virtual_routes", routes))
     return block
 
 
 def _address(moving: Moving) -> tuple[str, str]:
     # An address on another device than its instance's would be a reason for FAULT when that device loses its carrier;
-    # with no_track its weight decides, and the supervisor puts the address back if somebody deletes it.
+    # with no_track its weight decides.
     if not moving.spare:
         return str(moving.address), f"dev {moving.device} no_track"
-    # Deprecated (RFC 4862 section 5.5.4): never picked as a source by itself, only where a route says so.
-    deprecated = " preferred_lft 0" if moving.address.version == 6 else ""
-    return str(moving.address), f"dev {moving.device}{deprecated}"
+    return str(moving.address), f"dev {moving.device}{' preferred_lft 0' if moving.deprecated else ''}"
 
 
-def _routes(config: Config, box: str, way: Way) -> Iterable[tuple[str, str]]:
-    """no_track: a route that somebody deletes is put back by the supervisor, and is no reason to give up the role."""
-    towards = f"dev {way.device} src {way.source}"
-    if way.network:
-        yield str(way.network), f"{towards} table {VIRTUAL_TABLE} no_track"
-    if way.gateway:
-        metric = uplink_metric(config.boxes[box], way.interface)
-        if way.only:
-            yield "default", f"via {way.gateway} {towards} metric {metric} no_track"
-        yield "default", f"via {way.gateway} {towards} table {VIRTUAL_TABLE} metric {metric} no_track"
+def _route(route: VirtualRoute) -> tuple[str, str]:
+    """no_track: that somebody deletes a route is no reason to give up the role."""
+    words = [f"via {route.gateway}"] if route.gateway else []
+    words += ["dev", route.device, "src", route.source]
+    words += ["table", str(route.table)] if route.table != MAIN_TABLE else []
+    words += ["metric", str(route.metric)] if route.metric else []
+    return route.destination, " ".join((*words, "no_track"))
 
 
 def _seconds(value: float) -> str:

@@ -150,6 +150,12 @@ class DropVirtualAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepVirtualAddresses:
+    """Puts back the virtual addresses and routes that a keepalived took away in its last breath; only where none of its
+    processes can act any more, for one that can cleans up and says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Gratuitous ARP and unsolicited neighbour advertisements for every virtual address, once more."""
 
@@ -204,6 +210,7 @@ type Action = (
     | StartKeepalived
     | StopKeepalived
     | DropVirtualAddresses
+    | KeepVirtualAddresses
     | Announce
     | ReadPeers
     | RaiseFloor

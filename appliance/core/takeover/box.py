@@ -64,6 +64,7 @@ class Box:
         self.boot_until: float | None = float("inf")
         """Until the supervisor has started, for ever."""
         self.orphan_until: float | None = None
+        self.keep_at: float | None = None
         self.parked = False
         self.probe_at: float | None = None
         self.probe_every = timers.probe

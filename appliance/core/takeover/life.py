@@ -6,6 +6,7 @@ from appliance.core.takeover import contest, links, redial, role
 from appliance.core.takeover.actions import (
     DropVirtualAddresses,
     HoldForward,
+    KeepVirtualAddresses,
     MuteTunnels,
     ReadPeers,
     SetEndpoints,
@@ -145,6 +146,7 @@ def keepalived_died(box: Box) -> None:
         box.returns_at = box.now + box.timers.return_calm
         if box.orphan_until is None:
             box.orphan_until = box.now + box.timers.orphan
+            box.keep_at = box.now + box.timers.last_breath
         # A partner takes over within a few adverts; alone, the sooner it runs again the better.
         box.restart_at = None if box.partner.alive else box.now
         return
@@ -156,6 +158,10 @@ def keepalived_died(box: Box) -> None:
 def due(box: Box) -> None:
     """Everything about keepalived that waits for its time."""
     now = box.now
+    if box.keep_at is not None and now >= box.keep_at:
+        box.keep_at = None
+        if box.orphan_until is not None:
+            box.do(KeepVirtualAddresses())
     if box.orphan_until is not None and now >= box.orphan_until:
         role.end_orphan(box, "keepalived ended, and nobody took over in time")
     if box.restart_at is not None and now >= box.restart_at:

@@ -54,6 +54,7 @@ class Machine:
             box.boot_until,
             box.adopting_until,
             box.orphan_until,
+            box.keep_at,
             box.restart_at,
             box.suspect_until,
             box.handover_until,

@@ -43,6 +43,9 @@ class Timers:
     # keepalived.
     orphan: float = 2.0
     """How long a master goes on without keepalived."""
+    last_breath: float = 0.01
+    """So long after its parent's end keepalived's child, killed with it, is gone as well. Woken at once, for it has
+    real-time priority, it may take the virtual addresses away before it dies."""
     restart: float = 0.2
     restart_most: float = 10.0
     """keepalived is started again after `restart`, doubling up to this while it dies within `restart_calm`."""

@@ -208,10 +208,13 @@ class Node:
         self.waiting, self.asked = [], None
         self.world.later(0.3, self.start_supervisor)
 
-    def kill_keepalived(self, last_word: bool = False) -> None:
-        """Its child may outlive it for a moment: it cleans up and says so, after its parent's end was noticed."""
+    def kill_keepalived(self, last_word: bool = False, last_breath: bool = False) -> None:
+        """Its child may outlive it for a moment: it cleans up and says so, after its parent's end was noticed. Or it is
+        killed half way, with the addresses gone and nobody told."""
         if last_word and self.keepalived and self.keepalived.state == "MASTER":
             self.world.advert(self, 0)
+            self.addresses = False
+        if last_breath:
             self.addresses = False
         self.keepalived = None
         self.healthy_since = self.world.now
@@ -342,6 +345,9 @@ class Node:
                     self.notify(e.KeepalivedDied(world.now))
             case a.DropVirtualAddresses():
                 self.addresses = False
+            case a.KeepVirtualAddresses():
+                assert not self.muted
+                self.addresses = self.addresses or self.keepalived is None
             case a.ReadPeers():
                 world.later(STEP, lambda: self.notify(e.PeersRead(self.read(), world.now)))
             case a.AskUplinks():

@@ -321,6 +321,28 @@ def test_without_keepalived_it_goes_on_until_the_partner_is_master() -> None:
     assert "StartKeepalived" in kinds(bench.later(0.3))
 
 
+def test_what_keepalived_took_away_in_its_last_breath_is_put_back() -> None:
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.tell(e.KeepalivedDied(bench.now))
+    assert kinds(bench.later(0.05)) == ["KeepVirtualAddresses"]
+    assert kinds(bench.later(0.1)) == []
+
+
+@pytest.mark.parametrize("what", ["it said STOP", "the other box is master", "it was not master"])
+def test_nothing_is_put_back_where_the_role_is_gone(what: str) -> None:
+    bench = Bench()
+    (bench.booted if what == "it was not master" else bench.master)()
+    bench.hear("backup", 1)
+    bench.tell(e.KeepalivedDied(bench.now))
+    if what == "it said STOP":
+        bench.vrrp("STOP")
+    if what == "the other box is master":
+        bench.hear("master", 2, held=2)
+    assert "KeepVirtualAddresses" not in kinds(bench.later(0.5))
+
+
 def test_a_preferred_box_whose_keepalived_died_does_not_take_the_role_back_at_once() -> None:
     bench = Bench(preferred=True)
     bench.master()

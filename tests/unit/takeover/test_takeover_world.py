@@ -18,6 +18,8 @@ BOTH = HEARD + 0.3
 NEITHER = TIMERS.boot + TIMERS.park + TIMERS.orphan + TIMERS.gone + HEARD + ELECTION + 0.7
 """So long may both be muted while one of them has been healthy all the time: it boots; the other one, by a higher epoch
 master, loses its keepalived as this one is parked, and is cut off from it when it gives up; then keepalived elects."""
+WITHOUT = TIMERS.last_breath + 2 * STEP
+"""So long a master whose keepalived died answers for no virtual address."""
 ADDRESSES = TIMERS.park + TIMERS.orphan + HEARD + ELECTION
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "100"))
@@ -28,12 +30,13 @@ SETTINGS = settings(
     max_examples=EXAMPLES,
 )
 
+KILLED, LAST_WORD, LAST_BREATH = "keepalived", "keepalived, last word", "keepalived, last breath"
 BOXES = st.sampled_from(["alpha", "beta"])
 BLOWS = st.one_of(
     st.tuples(st.just("power"), BOXES, st.sampled_from([0.5, 2.0, 6.0])),
     st.tuples(st.just("past"), BOXES, st.sampled_from([0.5, 2.0])),
     st.tuples(st.just("supervisor"), BOXES, st.just(0.0)),
-    st.tuples(st.sampled_from(["keepalived", "keepalived, last word"]), BOXES, st.just(0.0)),
+    st.tuples(st.sampled_from([KILLED, LAST_WORD, LAST_BREATH]), BOXES, st.just(0.0)),
     st.tuples(st.just("stall"), BOXES, st.sampled_from([0.2, 0.6, 1.5, 4.0])),
     st.tuples(st.just("silent stall"), BOXES, st.sampled_from([0.6, 1.5])),
     st.tuples(st.just("carrier"), BOXES, st.sampled_from([0.1, 0.5, 3.0])),
@@ -64,9 +67,9 @@ def strike(world: World, what: str, box: str, seconds: float) -> None:
         case "supervisor":
             if node.machine:
                 node.kill_supervisor()
-        case "keepalived" | "keepalived, last word":
+        case "keepalived" | "keepalived, last word" | "keepalived, last breath":
             if node.keepalived:
-                node.kill_keepalived(what != "keepalived")
+                node.kill_keepalived(what == LAST_WORD, what == LAST_BREATH)
         case "stall" | "silent stall":
             node.stall(seconds, what == "stall")
         case "carrier":
@@ -97,6 +100,7 @@ class Watch:
     def __init__(self, world: World) -> None:
         self.world = world
         self.both = self.addresses = 0.0
+        self.without = {node.name: 0.0 for node in world.nodes}
         self.longest_both = self.longest_neither = 0.0
 
     def __call__(self) -> None:
@@ -107,6 +111,11 @@ class Watch:
         self.longest_both = max(self.longest_both, self.both)
         assert self.both <= BOTH, f"{world.now}: both unmuted"
         assert self.addresses <= ADDRESSES, f"{world.now}: both answer for the virtual addresses"
+        for node in world.nodes:
+            orphan = node.serves and node.machine and not node.muted and not node.keepalived
+            without = self.without[node.name] + STEP if orphan and not node.addresses else 0.0
+            self.without[node.name] = without
+            assert without <= WITHOUT, f"{world.now}: {node.name} serves without the virtual addresses"
         if all(node.muted for node in world.nodes):
             muted = world.now - max(node.muted_since for node in world.nodes)
             healthy = world.now - min(node.healthy_since for node in world.nodes)
@@ -135,6 +144,7 @@ def play(history: list[tuple[float, tuple[str, str, float]]], world: World) -> W
 @example([(0.0, ("carrier", "alpha", 0.1)), (0.5, ("carrier", "alpha", 0.1))], [137], 1)  # old news became new
 @example([(0.0, ("all", "", 0.6)), (0.35, ("supervisor", "alpha", 0.0)), (0.0, ("supervisor", "beta", 0.0))], [0], 0)
 @example([(0.0, ("keepalived, last word", "alpha", 0.0))], [0], 0)  # and was never started again
+@example([(0.0, (LAST_BREATH, "alpha", 0.0))], [0], 0)  # and the tunnels stood still
 @given(HISTORIES, st.lists(st.integers(0, 139), min_size=1, max_size=40), st.integers(0, 6))
 def test_one_voice_and_not_none_and_everybody_is_called(
     history: list[tuple[float, tuple[str, str, float]]], fates: list[int], unreachable: int
