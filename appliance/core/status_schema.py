@@ -144,8 +144,8 @@ def _peer() -> Schema:
         public_key=_text("Its key."),
         state={
             "enum": ["up", "idle", "never seen", "absent", "expired"],
-            "description": "up: data went both ways in the last 180 s. idle: there was a handshake once. absent: the "
-            "engine does not have it. expired: its last day is over.",
+            "description": "up: data went both ways in the last 180 s; handshakes and keepalives are none. idle: there "
+            "was a handshake once. absent: the engine does not have it. expired: its last day is over.",
         },
         endpoint=_maybe(_text("Where it was heard last, ADDRESS:PORT.")),
         endpoint_wanted=_maybe(_text("What the file says, HOST:PORT.")),

@@ -50,6 +50,8 @@ UNIT = "appliance.service"
 SHORT_SECONDS = 5.5
 LONG_SECONDS = 12.0
 AT_ONCE = 64
+SESSION_SECONDS = 180.0
+"""REJECT_AFTER_TIME (WireGuard whitepaper, section 6.1)."""
 MOST_CALLED = 32
 """So many peers with an endpoint are called; the others are judged by what they say themselves."""
 MOST_SOURCES = 2
@@ -129,7 +131,7 @@ class _Gathering:
         tunnels = [] if silent else [tunnel for tunnel in before["tunnels"] if tunnel["device"] != PAIR_DEVICE]
         peers = [(tunnel, peer) for tunnel in tunnels for peer in tunnel["peers"]]
         called = [one for one in peers if one[1]["endpoint_wanted"]][:MOST_CALLED]
-        here = [one for one in peers if not one[1]["endpoint_wanted"] and one[1]["state"] == "up"][:MOST_CALLED]
+        here = [one for one in peers if not one[1]["endpoint_wanted"] and _has_session(one[1])][:MOST_CALLED]
         hosts = {endpoint_parts(peer["endpoint_wanted"])[0] for _, peer in called}
         lookups = [self.pool.submit(look_up, name) for name in sorted(filter(is_name, hosts))]
         names = [(each, self.pool.submit(servers.answers_names, each)) for each in servers.name_servers()]
@@ -236,7 +238,7 @@ class _Gathering:
                 (source, future.result().answered)
                 for source, future in self.echoes_from.get((tunnel, after["public_key"]), ())
             ),
-            idle=before["state"] in ("idle", "never seen"),
+            idle=before["state"] != "absent" and not _has_session(before),
         )
 
     def _tunnel(self, tunnel: dict[str, Any], peers: tuple[PeerSeen, ...]) -> TunnelSeen:
@@ -257,6 +259,12 @@ class _Gathering:
             lost=max(0, lost),
             mtu=tunnel["mtu"] or 0,
         )
+
+
+def _has_session(peer: dict[str, Any]) -> bool:
+    """Also where nothing but keepalives goes over it."""
+    age = peer["handshake_age_seconds"]
+    return age is not None and age < SESSION_SECONDS
 
 
 def _networks(status: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from appliance.adapters.errors import Refused
 from appliance.core.plan import Plan, Planned, plan
 from appliance.core.state import ALONE, Desired, Observed, ObservedDevice, Role, nothing
-from appliance.core.steps import ReloadNetworkd, Step
+from appliance.core.steps import ReloadNetworkd, SetPeers, Step
+from appliance.core.traffic import Traffic
 from appliance.shell.machine import Machine
 
 log = logging.getLogger("appliance.keeper")
@@ -70,6 +71,7 @@ class Keeper:
     waited_for: ReloadNetworkd | None = None
     seen: dict[str, str] = field(default_factory=dict)
     role: Role = ALONE
+    traffic: Traffic = field(default_factory=Traffic)
     applied: Applied = field(default_factory=lambda: Applied())
     seen_by: Callable[[Observed], None] = lambda observed: None
     """Called with what every repair begins with; it may change the role."""
@@ -77,7 +79,9 @@ class Keeper:
     """Called before each step: a slow machine takes long over many, which is not standing still."""
 
     def observe(self) -> Observed:
-        return self.machine.observe(self.resolved(), self.outside(), self.at_least())
+        observed = self.machine.observe(self.resolved(), self.outside(), self.at_least())
+        self.traffic.note(observed.devices, time.monotonic())
+        return observed
 
     def note_change(self) -> None:
         """The kernel told of a change."""
@@ -237,6 +241,9 @@ class Keeper:
     def _step(self, step: Step) -> None:
         self.alive()
         self.machine.run(step)
+        if isinstance(step, SetPeers):
+            added = (change.public_key for change in step.changes if change.new)
+            self.traffic.begin(step.device, added, time.monotonic())
 
     def _run(self, todo: Plan, done: list[Planned]) -> None:
         for each in todo.planned:

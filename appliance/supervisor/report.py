@@ -30,9 +30,15 @@ UP_SECONDS = 180.0
 
 
 def report(
-    desired: Desired | None, observed: Observed, todo: Plan | None, failures: tuple[str, ...], counters: dict[str, int]
+    desired: Desired | None,
+    observed: Observed,
+    todo: Plan | None,
+    failures: tuple[str, ...],
+    counters: dict[str, int],
+    talking: frozenset[tuple[str, str]] = frozenset(),
 ) -> dict[str, Any]:
-    """The answer to `status`. `todo` is what differs from the wish at this moment."""
+    """The answer to `status`. `todo` is what differs from the wish; `talking` are the (device, public key) of
+    the peers with which data went both ways lately."""
     base: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
@@ -59,7 +65,7 @@ def report(
         ]
         now = standing(desired, observed.at_least)
         uses = moved(now, observed.devices, observed.routes)
-        base["tunnels"] = [_tunnel(tunnel, observed, uses) for tunnel in now.tunnels]
+        base["tunnels"] = [_tunnel(tunnel, observed, uses, talking) for tunnel in now.tunnels]
     return base
 
 
@@ -120,7 +126,9 @@ def _uplink(uplink: Uplink, observed: Observed, session: PppSession | None, belo
     return found
 
 
-def _tunnel(tunnel: DesiredTunnel, observed: Observed, uses: Mapping[str, bool]) -> dict[str, Any]:
+def _tunnel(
+    tunnel: DesiredTunnel, observed: Observed, uses: Mapping[str, bool], talking: frozenset[tuple[str, str]]
+) -> dict[str, Any]:
     """While the box's key is replaced each peer stands in the tunnel whose key it uses; `uses` says who uses the new
     one."""
     link = observed.links.get(tunnel.device)
@@ -142,17 +150,16 @@ def _tunnel(tunnel: DesiredTunnel, observed: Observed, uses: Mapping[str, bool])
             found
             for peer in tunnel.peers
             if uses.get(behind(peer.name), True) != bool(tunnel.replaced_by)
-            and (found := _peer(peer, state, observed.at_least))
+            and (found := _peer(peer, state, observed.at_least, (tunnel.device, peer.public_key) in talking))
         ],
     }
 
 
-def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float) -> dict[str, Any] | None:
-    """None for old keys that are used no more."""
+def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float, talks: bool) -> dict[str, Any] | None:
+    """None for old keys that are used no more. `talks`: data went both ways lately."""
     state = device.peers.get(peer.public_key) if device else None
     age = time.time() - state.last_handshake if state and state.last_handshake else None
     alive = age is not None and age < UP_SECONDS
-    both_ways = bool(state and state.received and state.sent)
     if state is None and peer.replaced_by:
         return None
     away = "expired" if expired(peer, at_least) else "absent"
@@ -160,8 +167,8 @@ def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float) -> 
         # A peer is the same one whichever of the box's keys it uses.
         "name": peer.name.replace(f"{OLD}.", ".", 1),
         "public_key": peer.public_key,
-        # "up" says that data went both ways; a session alone does not.
-        "state": away if state is None else "up" if alive and both_ways else "idle" if age else "never seen",
+        # "up" says that data went both ways; a session with nothing but keepalives does not.
+        "state": away if state is None else "up" if alive and talks else "idle" if age else "never seen",
         "endpoint": state.endpoint if state else None,
         "endpoint_wanted": peer.endpoint,
         "handshake_age_seconds": round(age, 1) if age is not None else None,

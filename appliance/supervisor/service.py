@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 from appliance.supervisor.networkd import NetworkdWatch
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.proving import after_restart, differs, works
-from appliance.supervisor.report import report
+from appliance.supervisor.report import UP_SECONDS, report
 from appliance.supervisor.step import Step
 from appliance.supervisor.time_floor import LoneClock, known_time, stored_floor
 from appliance.supervisor.trials import Trials
@@ -192,6 +193,7 @@ class Supervisor:
             try:
                 devices = self.machine.devices(self.machine.netlink.links())
                 self.keeper.remember(devices)
+                self.keeper.traffic.note(devices, time.monotonic())
                 waiting = self._peers_in_force(devices)
                 seen = self.pair.whereabouts() if self.pair else self.keeper.seen
                 self.whereabouts.keep(seen, self._peers())
@@ -379,7 +381,8 @@ class Supervisor:
             notes.append(NOT_PAIRED)
         if not self.pair and self.clock.sentence:
             notes.append(self.clock.sentence)
-        found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters())
+        talking = self.keeper.traffic.both_ways(time.monotonic(), UP_SECONDS)
+        found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters(), talking)
         found.update(self.trials.report())
         found["update"] = turns.sentence(self.paths)
         found["applied"] = self.keeper.applied._asdict()
