@@ -21,6 +21,7 @@ from appliance.cli import session
 from appliance.cli.client import ask, file_request, print_plan, stop_on_problems
 from appliance.cli.failure import Failure
 from appliance.core.setup.questions import QUESTIONS, SECOND, complete, problems, text_of
+from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Answers, Seen
 from appliance.shell.paths import Paths
 
@@ -44,15 +45,16 @@ def run(options: argparse.Namespace) -> int:
         raise Failure("--print needs the answers: appliance setup --answers FILE --print")
     if options.answers:
         return _by_file(options)
-    _may_begin(options)
+    named = _may_begin(options)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Failure("the wizard needs a terminal; without one: appliance setup --answers FILE")
     from appliance.cli.wizard.app import converse
 
-    return converse(options)
+    return converse(options, named)
 
 
-def _may_begin(options: argparse.Namespace) -> None:
+def _may_begin(options: argparse.Namespace) -> str:
+    """What this box is called, "" where it serves nobody yet."""
     if os.geteuid():
         raise Failure("only root may do this; put sudo before it")
     status = ask(options, {"verb": "status"})["status"]
@@ -61,6 +63,7 @@ def _may_begin(options: argparse.Namespace) -> None:
             f"this box serves {status['site']} already; change its file and `appliance apply`, or begin anew with "
             "`appliance setup --replace`"
         )
+    return str(status["box"] or "")
 
 
 def _by_file(options: argparse.Namespace) -> int:
@@ -69,8 +72,7 @@ def _by_file(options: argparse.Namespace) -> int:
     if not options.print:
         from appliance.shell.setting_up import cards
 
-        _may_begin(options)
-        seen = Seen(cards())
+        seen = Seen(cards(), named=_may_begin(options))
     # The defaults know nothing of this machine: the same answers mean the same on every box.
     whole = complete(answers, Seen())
     if wrong := problems({**answers, **{key: whole[key] for key in whole if whole[key]}}, seen):
@@ -85,7 +87,7 @@ def _by_file(options: argparse.Namespace) -> int:
     if options.print:
         print(text, end="")
         return 0
-    _apply(options, whole, text, password)
+    _apply(options, whole, text, password, seen.named)
     return 0
 
 
@@ -114,24 +116,31 @@ def _second(options: argparse.Namespace, code: str, password: str) -> int:
     return 0
 
 
-def _apply(options: argparse.Namespace, answers: Answers, text: str, password: str) -> None:
+def _apply(options: argparse.Namespace, answers: Answers, text: str, password: str, named: str) -> None:
     from appliance.cli.wizard.closing import next_steps
-    from appliance.shell.setting_up import Refused, keep_password, name_box, put_file
+    from appliance.shell.setting_up import Before, Refused, keep_password, name_box, put_file
 
     paths = Paths(options.root)
-    if answers["pair"] != "alone":
-        name_box(paths, answers["box"])
+    before = Before(paths)
     try:
+        name_box(paths, answers, named)
         keep_password(paths, answers)
     except Refused as error:
         raise Failure(str(error)) from None
     request = {"within": WITHIN_SECONDS, "confirm": "auto", "origin": session.caller()}
-    answer = ask(options, {**file_request("apply", text.encode()), **request, "administrator": session.administrator()})
-    stop_on_problems("what follows from the answers", answer)
+    try:
+        apply = {**file_request("apply", text.encode()), **request, "administrator": session.administrator()}
+        answer = ask(options, apply)
+        stop_on_problems("what follows from the answers", answer)
+    except Failure:
+        before.restore()
+        raise
     print_plan(answer)
     put_file(paths, text)
     _console(options, password)
     print("the box is set up")
+    if not password and answers["admin"] == NONE:
+        print("  nobody can log in to it: no administrator, and no console_password")
     recipient = str(ask(options, {"verb": "status"})["status"]["bundles"]["age_recipient"])
     for line in next_steps(answers, recipient):
         print(f"  {line}")

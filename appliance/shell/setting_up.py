@@ -17,6 +17,7 @@ from appliance.adapters.errors import Refused as Refused
 from appliance.adapters.files import write_whole
 from appliance.adapters.keys import Keys
 from appliance.core.pppoe_words import trial_options, trouble
+from appliance.core.setup.questions import FIRST
 from appliance.core.setup.render import PROVIDER_SECRET
 from appliance.core.setup.seen import Answers, Card
 from appliance.core.state import TUNNEL_DEVICES
@@ -28,6 +29,8 @@ PPPOE_SECONDS = 40.0
 TRIAL_SESSION = "ppp-setup"
 NET = Path("/sys/class/net")
 CONSOLE_USER = "admin"
+OFFERED = "offered by DHCP"
+"""Beside the answers, under a key that no question has."""
 
 
 def _said(*command: str, stdin: str = "") -> str | None:
@@ -118,19 +121,21 @@ def try_gateway(device: str, address: str, gateway: str) -> bool:
 # -- answers that outlive a power cut ---------------------------------------------------------------------------------
 
 
-def kept_answers(paths: Paths) -> Answers:
-    """What was answered before the power went; nothing where nothing was, or where it cannot be read."""
+def kept_answers(paths: Paths) -> tuple[Answers, str]:
+    """What was answered before the power went, and what the uplink was offered then; nothing where nothing was, or
+    where it cannot be read."""
     try:
         found = json.loads(paths.setup.read_text())
     except (OSError, ValueError):
-        return {}
+        return {}, ""
     whole = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
-    return found if whole else {}
+    return (found, found.pop(OFFERED, "")) if whole else ({}, "")
 
 
-def keep_answers(paths: Paths, answers: Answers) -> None:
+def keep_answers(paths: Paths, answers: Answers, offered: str) -> None:
     """Raises Refused when the disk does not take them. What is written is JSON, and so YAML as well."""
-    write_whole(paths.setup, (json.dumps(answers, indent=1) + "\n").encode(), 0o600)
+    kept = {**answers, OFFERED: offered} if offered else answers
+    write_whole(paths.setup, (json.dumps(kept, indent=1) + "\n").encode(), 0o600)
 
 
 def forget_answers(paths: Paths) -> None:
@@ -148,9 +153,43 @@ def keep_password(paths: Paths, answers: Answers) -> None:
         Keys(paths.state).take_secrets({PROVIDER_SECRET: answers["ppp_password"]})
 
 
-def name_box(paths: Paths, name: str) -> None:
-    """Which of the file's two boxes this is. Raises Refused."""
-    write_whole(paths.box, name.encode() + b"\n", 0o644)
+def name_box(paths: Paths, answers: Answers, named: str) -> None:
+    """Which of the file's two boxes this is; of one nothing need be said. Raises Refused.
+
+    A box that serves an office already (`named`) keeps its name: after a power cut it serves what it did before.
+    """
+    if answers["pair"] == FIRST:
+        write_whole(paths.box, answers["box"].encode() + b"\n", 0o644)
+    elif not named:
+        # An earlier answer may have been another one.
+        paths.box.unlink(missing_ok=True)
+
+
+class Before:
+    """The files that a configuration presupposes or is laid into, as they were before the wizard wrote any."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.files = {path: _content(path) for path in (paths.box, paths.configuration, _provider(paths))}
+
+    def restore(self) -> None:
+        """Raises Refused, OSError."""
+        for path, found in self.files.items():
+            if found is None:
+                path.unlink(missing_ok=True)
+            elif found != _content(path):
+                content, mode = found
+                write_whole(path, content, mode)
+
+
+def _content(path: Path) -> tuple[bytes, int] | None:
+    try:
+        return path.read_bytes(), path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return None
+
+
+def _provider(paths: Paths) -> Path:
+    return Keys(paths.state).secrets / PROVIDER_SECRET
 
 
 # -- keys on a stick --------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+from dataclasses import replace
 
 from textual import work
 from textual.app import App, ComposeResult
@@ -17,6 +19,7 @@ from appliance.cli.wizard.closing import next_steps
 from appliance.cli.wizard.world import World
 from appliance.core.setup.conversation import Conversation
 from appliance.core.setup.questions import CABLE, KEY, PASSWORD, PPP_PASSWORD, SECOND
+from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Card, Seen, pulled
 
 ASK, SECRET, REPEAT, REVIEW, BUSY, TRIAL, DONE = "ask", "secret", "repeat", "review", "busy", "trial", "done"
@@ -62,14 +65,16 @@ class SetupApp(App[int]):
         self.animation_level = "none"
         self.world = world
         cards = world.cards()
-        self.talk = Conversation(world.kept(), Seen(cards))
+        answers, offered = world.kept()
+        self.talk = Conversation(answers, Seen(cards, offered, world.named))
         self.stage = ASK
         self.watched: tuple[Card, ...] = cards
         self.untried = ""
-        """The question whose answer was tried without success: a second Enter goes on all the same."""
+        """The question whose answer was tried without success, or warned of: a second Enter goes on all the same."""
         self.opened = ""
         self.secret = self.typed = ""
         """The password of the console; and what was typed once, and is to be typed once more."""
+        self.password_set = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -146,12 +151,18 @@ class SetupApp(App[int]):
         said.set_classes("good" if good else "bad")
 
     @property
+    def field(self) -> Input | OptionList | None:
+        """None between two screens."""
+        found = self.query("#options, #input")
+        return found.first() if found else None  # type: ignore[return-value]
+
+    @property
     def entered(self) -> str:
-        if found := self.query("#options"):
-            options = found.first(OptionList)
-            position = options.highlighted
-            return str(options.get_option_at_index(position).id) if position is not None else ""
-        return self.query_one("#input", Input).value.strip()
+        field = self.field
+        if isinstance(field, OptionList):
+            position = field.highlighted
+            return str(field.get_option_at_index(position).id) if position is not None else ""
+        return field.value.strip() if field else ""
 
     def on_input_changed(self, event: Input.Changed) -> None:
         # A field that opens reports its first value as a change; what was just said stays until a key is pressed.
@@ -188,6 +199,11 @@ class SetupApp(App[int]):
             await self.busy("The box tries it, and reads everything back.")
             self.apply()
         elif self.stage == TRIAL and not self.world.by_ssh:
+            # Before it is kept: once it is, nobody is asked again.
+            if trouble := await self.set_password():
+                self.secret = ""
+                self.say(f"{trouble}: Enter keeps all but it, Esc takes all back")
+                return
             await self.busy("Kept.")
             self.confirm()
         elif self.stage == DONE:
@@ -197,7 +213,6 @@ class SetupApp(App[int]):
         question = self.talk.question
         assert question is not None
         self.talk.answer(text)
-        self.keep()
         whole = self.talk.whole
         if self.untried != question.key and (question.key, text) == ("how", "dhcp"):
             await self.busy("The box asks the provider's router for an address.")
@@ -209,12 +224,16 @@ class SetupApp(App[int]):
             await self.busy("The box asks for the provider's router.")
             self.try_gateway(whole["uplink"], whole["address"], whole["gateway"])
         else:
+            self.keep()
             await self.next_question()
 
     async def password_typed(self, text: str) -> None:
         if text and text != self.secret:
             self.typed, self.stage = text, REPEAT
             await self.draw()
+        elif not text and self.talk.whole.get("admin") == NONE and self.untried != SECRET:
+            self.untried = SECRET
+            self.say("then nobody can log in to this box, here or by ssh. Enter: so be it")
         else:
             self.secret = text
             await self.all_answered()
@@ -258,6 +277,8 @@ class SetupApp(App[int]):
     def action_leave(self) -> None:
         """The answers are kept: the wizard goes on here when it is called again."""
         if self.stage in (ASK, SECRET, REPEAT, REVIEW):
+            with contextlib.suppress(Failure):
+                self.world.undo()
             self.exit(1)
 
     def action_stick(self) -> None:
@@ -268,7 +289,7 @@ class SetupApp(App[int]):
 
     def keep(self) -> None:
         try:
-            self.world.keep(self.talk.answers)
+            self.world.keep(self.talk.answers, self.talk.seen.offered)
         except Failure as failure:
             self.say(str(failure))
 
@@ -282,10 +303,16 @@ class SetupApp(App[int]):
         now = self.world.cards()
         if now == self.talk.seen.cards:
             return
-        self.talk.seen = Seen(now, self.talk.seen.offered)
+        options = self.field
+        if options is None:
+            return  # the question is only being drawn
+        self.talk.seen = replace(self.talk.seen, cards=now)
         gone = pulled(self.watched, now)
-        options = self.query_one("#options", OptionList)
         keys = list(self.talk.choices())
+        if not keys or not isinstance(options, OptionList):
+            # The only card came, or went.
+            await self.ask_question()
+            return
         marked = gone if gone in keys else self.entered
         options.clear_options()
         options.add_options([Option(f"{key:<9} {said}", id=key) for key, said in self.talk.choices().items()])
@@ -295,13 +322,19 @@ class SetupApp(App[int]):
 
     @work(exclusive=True)
     async def try_dhcp(self, device: str) -> None:
-        given = await asyncio.to_thread(self.world.try_dhcp, device)
         nobody = "no router gave an address: is the cable in, is the modem on?"
+        try:
+            given = await asyncio.to_thread(self.world.try_dhcp, device)
+        except Failure as failure:
+            given, nobody = "", f"{failure}."
         await self.tried(f"{given} was given" if given else "", nobody, given)
 
     @work(exclusive=True)
     async def try_pppoe(self, device: str, user: str, password: str) -> None:
-        given, why = await asyncio.to_thread(self.world.try_pppoe, device, user, password)
+        try:
+            given, why = await asyncio.to_thread(self.world.try_pppoe, device, user, password)
+        except Failure as failure:
+            given, why = "", str(failure)
         await self.tried(f"{given} was given" if given else "", f"{why}.", given)
 
     @work(exclusive=True)
@@ -312,9 +345,10 @@ class SetupApp(App[int]):
     async def tried(self, good: str, bad: str, given: str = "") -> None:
         """An address that could not be had today may be right all the same; that is for the person to say."""
         self.stage = ASK
-        self.talk.seen = Seen(self.world.cards(), given)
+        self.talk.seen = replace(self.talk.seen, cards=self.world.cards(), offered=given)
         question = self.talk.question
         if good:
+            self.keep()
             await self.next_question()
             self.say(good, good=True)
         elif question:
@@ -324,14 +358,17 @@ class SetupApp(App[int]):
 
     @work(exclusive=True)
     async def read_stick(self) -> None:
+        question = self.talk.question
         found = list((await asyncio.to_thread(self.world.sticks)).items())
+        field = self.field
+        if self.stage != ASK or self.talk.question is not question or not isinstance(field, Input):
+            return  # the person went on meanwhile
         if not found:
             self.say("no stick with a .pub file is found; put it in, and F2 once more")
             return
         now = self.entered
         position = next((number for number, (_, text) in enumerate(found) if text == now), -1)
         name, text = found[(position + 1) % len(found)]
-        field = self.query_one("#input", Input)
         with field.prevent(Input.Changed):
             field.value = text
         wrong = self.talk.wrong(text)
@@ -388,6 +425,8 @@ class SetupApp(App[int]):
                 await self.busy("Kept.")
                 await self.finish()
             elif self.stage == TRIAL and standing == "gone":
+                with contextlib.suppress(Failure):
+                    self.world.undo()
                 await self.failed("it was not kept in time, and is taken back; Enter tries it again", REVIEW)
 
     @work(exclusive=True)
@@ -411,14 +450,19 @@ class SetupApp(App[int]):
     async def set_password(self) -> str:
         """Why the console's password could not be set, "" when it is, or when none is wanted."""
         try:
-            if self.secret:
+            if self.secret and self.secret != self.password_set:
                 await asyncio.to_thread(self.world.password, self.secret)
+                self.password_set = self.secret
         except Failure as failure:
             return str(failure)
         return ""
 
     @work(exclusive=True)
     async def join(self) -> None:
+        if trouble := await self.set_password():
+            self.secret = ""
+            await self.failed(trouble, SECRET)
+            return
         try:
             said = await asyncio.to_thread(self.world.join, self.talk.whole["code"])
             await asyncio.to_thread(self.world.finish)
@@ -426,7 +470,7 @@ class SetupApp(App[int]):
             self.talk.back()
             await self.failed(str(failure), ASK)
             return
-        await self.show_end([said], await self.set_password())
+        await self.show_end([said], "")
 
     @work(exclusive=True)
     async def give_back(self) -> None:
@@ -454,6 +498,6 @@ class SetupApp(App[int]):
             self.say(trouble)
 
 
-def converse(options: argparse.Namespace) -> int:
+def converse(options: argparse.Namespace, named: str) -> int:
     """Runs the wizard on this terminal; its exit code."""
-    return SetupApp(World(options)).run(mouse=False) or 0
+    return SetupApp(World(options, named)).run(mouse=False) or 0

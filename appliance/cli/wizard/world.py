@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from appliance.cli import session
@@ -16,36 +18,46 @@ from appliance.shell.paths import Paths
 TRIAL_SECONDS = 300.0
 
 
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """What the machine refuses becomes the sentence that a screen shows."""
+    try:
+        yield
+    except (setting_up.Refused, OSError) as error:
+        raise Failure(str(error)) from None
+
+
 class World:
     """Every method may take seconds, and raises Failure with one sentence; the screens call them from a thread."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, named: str = "") -> None:
         self.options = options
+        self.named = named
+        """What this box is called, "" where it serves nobody yet."""
         self.paths = Paths(options.root)
         self.number: int | None = None
         """Of the generation on trial."""
+        self.before = setting_up.Before(self.paths)
         self.by_ssh = session.administrator() is not None
 
     def cards(self) -> tuple[Card, ...]:
         return setting_up.cards()
 
-    def kept(self) -> Answers:
+    def kept(self) -> tuple[Answers, str]:
+        """The answers of before a power cut, and what the uplink was offered when it was tried."""
         return setting_up.kept_answers(self.paths)
 
-    def keep(self, answers: Answers) -> None:
-        try:
-            setting_up.keep_answers(self.paths, answers)
-        except setting_up.Refused as error:
-            raise Failure(str(error)) from None
+    def keep(self, answers: Answers, offered: str) -> None:
+        with _said():
+            setting_up.keep_answers(self.paths, answers, offered)
 
     def try_dhcp(self, device: str) -> str:
-        return setting_up.try_dhcp(device)
+        with _said():
+            return setting_up.try_dhcp(device)
 
     def try_pppoe(self, device: str, user: str, password: str) -> tuple[str, str]:
-        try:
+        with _said():
             return setting_up.try_pppoe(device, user, password)
-        except setting_up.Refused as error:
-            return "", str(error)
 
     def try_gateway(self, device: str, address: str, gateway: str) -> bool:
         return setting_up.try_gateway(device, address, gateway)
@@ -54,24 +66,25 @@ class World:
         return setting_up.keys_on_sticks()
 
     def plan(self, answers: Answers, text: str) -> dict[str, Any]:
-        self._name(answers)
+        """Raises Failure, and leaves all as it was, where nothing could come of it."""
+        self._prepare(answers)
         return self._sound(ask(self.options, file_request("plan", text.encode())))
 
     def apply(self, answers: Answers, text: str) -> dict[str, Any]:
         """Begins the trial; it ends by confirm(), by give_back(), or by itself."""
-        self._name(answers)
+        self._prepare(answers)
         request = {**file_request("apply", text.encode()), "within": TRIAL_SECONDS, "origin": session.caller()}
         answer = self._sound(ask(self.options, {**request, "administrator": session.administrator()}))
         self.number = answer["trial"]["generation"] if answer["trial"] else None
         # Now and not at the end: it may be confirmed in a session that outlives this one.
-        self._put(text)
+        with _said():
+            setting_up.put_file(self.paths, text)
         return answer
 
-    def _put(self, text: str) -> None:
-        try:
-            setting_up.put_file(self.paths, text)
-        except setting_up.Refused as error:
-            raise Failure(str(error)) from None
+    def undo(self) -> None:
+        """What was written for a configuration that this box does not run, as it was before."""
+        with _said():
+            self.before.restore()
 
     def confirm(self) -> None:
         """A person on the console has not lost the box, whatever became of its network; over ssh only a new session
@@ -88,6 +101,7 @@ class World:
 
     def give_back(self) -> None:
         ask(self.options, {"verb": "rollback", "generation": None, "origin": session.caller(), "within": 90.0})
+        self.undo()
 
     def join(self, code: str) -> str:
         from appliance.cli.pair import join_by_code
@@ -95,10 +109,8 @@ class World:
         return join_by_code(argparse.Namespace(root=self.options.root, code=code, replace=self.options.replace))
 
     def password(self, text: str) -> None:
-        try:
+        with _said():
             setting_up.set_console_password(self.paths, text)
-        except setting_up.Refused as error:
-            raise Failure(str(error)) from None
 
     def recipient(self) -> str:
         """The age key to which secrets for this box are sealed."""
@@ -106,17 +118,17 @@ class World:
 
     def finish(self) -> None:
         """The answers are no longer needed."""
-        setting_up.forget_answers(self.paths)
+        with _said():
+            setting_up.forget_answers(self.paths)
 
-    def _name(self, answers: Answers) -> None:
-        try:
-            if answers["pair"] == "first":
-                setting_up.name_box(self.paths, answers["box"])
+    def _prepare(self, answers: Answers) -> None:
+        """What the file presupposes: which of its boxes this one is, and the password that it names."""
+        with _said():
+            setting_up.name_box(self.paths, answers, self.named)
             setting_up.keep_password(self.paths, answers)
-        except setting_up.Refused as error:
-            raise Failure(str(error)) from None
 
     def _sound(self, answer: dict[str, Any]) -> dict[str, Any]:
         if problems := answer.get("problems"):
+            self.undo()
             raise Failure(str(problems[0]["message"]))
         return answer

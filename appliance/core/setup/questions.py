@@ -103,6 +103,11 @@ def _tunnel_address(answers: Answers, seen: Seen) -> str:
     return _free(TUNNELS, [answers.get("address", ""), answers.get("lan_address", ""), seen.offered])
 
 
+def _public(text: str) -> str:
+    """The address in `text` where the internet leads to it, else `none`."""
+    return str(ip_interface(text).ip) if _is_interface(text) and ip_interface(text).is_global else NONE
+
+
 def _gateway(answers: Answers, seen: Seen) -> str:
     return _hosts(answers.get("address"), 1)[0] if _is_interface(answers.get("address")) else ""
 
@@ -145,8 +150,8 @@ QUESTIONS = (
              lambda answers: answers.get("pair") == SECOND),
     Question("site", "The name of the office", "Short: a-z, 0-9 and -. It stands in logs and file names.", TEXT,
              _says("office"), _single),
-    Question("box", "The name of this box", "a-z, 0-9 and -. A second box gets another one.", TEXT, _says("alpha"),
-             _single),
+    Question("box", "The name of this box", "a-z, 0-9 and -. A second box gets another one.", TEXT,
+             lambda answers, seen: seen.named or "alpha", _single),
     Question("uplink", "Which cable goes to the internet?", "Pull that cable out of the box and put it in again: the "
              "box sees which one it is. Or choose it here.", CABLE,
              lambda answers, seen: _first_with_cable(_cards(answers, seen)), _single, _cards),
@@ -165,7 +170,8 @@ QUESTIONS = (
              CABLE, lambda answers, seen: _first_with_cable(_other_cards(answers, seen)), _single, _other_cards),
     Question("lan_address", "The box's address in the office", "The computers' gateway. The number behind the / says "
              "how large the network is; 24 holds 254 addresses.", TEXT, _lan, _single),
-    Question("partner", "The name of the second box", "Another one than this box's.", TEXT, _says("bravo"), _first),
+    Question("partner", "The name of the second box", "Another one than this box's.", TEXT,
+             lambda answers, seen: "alpha" if answers["box"] == "bravo" else "bravo", _first),
     Question("lan_own", "This box's own address in the office", "The address before moves between the boxes; each has "
              "one of its own beside it.", TEXT, _own_lan(0), _first),
     Question("lan_partner", "The second box's own address in the office", "In the same network.", TEXT, _own_lan(1),
@@ -178,8 +184,8 @@ QUESTIONS = (
              "get addresses from it.", TEXT, _tunnel_address, _tunneled),
     Question("reached_at", "Where is the box found from outside?", "A name or address that leads here from the "
              "internet; `none`: not known yet.", TEXT,
-             lambda answers, seen: answers["address"].split("/")[0] if answers.get("how") == "static" else NONE,
-             _tunneled),
+             lambda answers, seen: answers["address"].split("/")[0] if answers.get("how") == "static"
+             else _public(seen.offered), _tunneled),
     Question("admin", "Who looks after this box?", "A name for whoever may log in by ssh, from inside the office; "
              "`none`: nobody, ssh stays off.", TEXT, _says(NONE), _single),
     Question("admin_key", "The administrator's ssh key", "The one line of the .pub file. F2 reads it from a USB "
@@ -234,6 +240,12 @@ def problem(key: str, text: str, answers: Answers, seen: Seen) -> str:
         return ""
     if key in ("partner", "lan") and text == answers.get({"partner": "box", "lan": "uplink"}[key]):
         return f"{text} is taken already; the two must differ"
+    if key == "box" and seen.named not in ("", text):
+        return f"this box serves an office as {seen.named}; for another name: `sudo appliance factory-reset` first"
+    if key == "lan_address" and _is_interface(text) and _is_interface(seen.offered):
+        outside = ip_interface(seen.offered).network
+        if ip_interface(text).network.overlaps(outside):
+            return f"{outside} is the network between this box and the provider's router; choose another one"
     if key == "reached_at" and text != NONE:
         return _place_problem(text, answers)
     before = {each.key: answers[each.key] for each in QUESTIONS[: QUESTIONS.index(question)] if each.key in answers}

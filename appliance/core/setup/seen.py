@@ -19,10 +19,12 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`offered` is what a DHCP server on the uplink gave when it was tried; "" when nothing was tried or came."""
+    """`offered` is what a DHCP server on the uplink gave when it was tried; "" when nothing was tried or came. `named`
+    is what a box that serves an office already is called there, "" for a new one."""
 
     cards: tuple[Card, ...] = ()
     offered: str = ""
+    named: str = ""
 
 
 def pulled(before: tuple[Card, ...], after: tuple[Card, ...]) -> str | None:

@@ -77,7 +77,8 @@ def test_from_the_first_screen_to_the_end() -> None:
         await enter(app, pilot)
         assert app.stage == "done"
         assert "appliance peer add NAME" in shows(app, "long")
-        assert world.done == ["apply", "confirm", "finish", "password"]
+        # Once it is kept, nobody is asked for a password again.
+        assert world.done == ["apply", "password", "confirm", "finish"]
 
     played(world, story)
 
@@ -186,10 +187,12 @@ def test_a_password_that_nobody_saw_is_typed_twice() -> None:
         assert app.stage == "secret" and app.query_one("#input", Input).password
         await enter(app, pilot)
         assert app.stage == "review" and app.secret == "a-long-password"
-        # An empty one needs no second.
+        # An empty one is asked about once more, where no administrator comes by ssh.
         await pilot.press("escape")
         await settled(app, pilot)
         await enter(app, pilot, "")
+        assert app.stage == "secret" and "nobody can log in to this box" in shows(app, "said")
+        await enter(app, pilot)
         assert app.stage == "review" and app.secret == ""
 
     played(world, story)
@@ -216,7 +219,7 @@ def test_a_pair_is_offered_dhcp_too_and_the_second_box_asks_for_the_code() -> No
         assert app.stage == "secret"
         await enter(app, pilot)
         assert app.stage == "done" and "this is bravo of zurich now" in shows(app, "long")
-        assert world.done == ["join", "finish", "password"]
+        assert world.done == ["password", "join", "finish"]
 
     played(world, story)
 
@@ -240,8 +243,8 @@ def test_what_does_not_run_leads_back_to_the_answers(ends: str) -> None:
 
     async def story(app: SetupApp, pilot: Pilot[int]) -> None:
         await through(app, pilot, site="zurich")
-        await enter(app, pilot, "")
-        await enter(app, pilot)
+        for _ in range(3):
+            await enter(app, pilot)
         if ends == "taken back":
             await pilot.press("escape")
         elif ends == "gone":
@@ -254,5 +257,88 @@ def test_what_does_not_run_leads_back_to_the_answers(ends: str) -> None:
         await settled(app, pilot)
         assert app.stage == "secret"
         assert world.answers["site"] == "zurich"
+        assert ("undo" in world.done) == (ends == "gone")
 
     played(world, story)
+
+
+def test_a_password_that_is_refused_can_be_left_away() -> None:
+    world = PaperWorld()
+    world.takes_passwords = False
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await through(app, pilot, site="zurich")
+        for text in ("a-long-password", "a-long-password", None, None):
+            await enter(app, pilot, text)
+        assert app.stage == "trial" and "the password was not taken" in shows(app, "said")
+        await enter(app, pilot)
+        assert app.stage == "done" and world.done == ["apply", "confirm", "finish"]
+
+    played(world, story)
+
+
+def test_a_card_that_comes_while_it_is_asked_for() -> None:
+    """A box with one card, and an adapter for the office."""
+    world = PaperWorld()
+    world.cards_in = ("enp1s0",)
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        while app.talk.question and app.talk.question.key != "lan":
+            await enter(app, pilot)
+        assert not app.talk.choices()
+        world.cards_in = ("enp1s0", "enx1")
+        for _ in range(100):
+            await pilot.pause(0.05)
+            if app.query("#options"):
+                break
+        await enter(app, pilot, "enx1")
+        assert app.talk.question and app.talk.question.key == "lan_address"
+        # And one that goes again, with all that was offered.
+        await pilot.press("escape")
+        await settled(app, pilot)
+        world.cards_in = ("enp1s0",)
+        await pilot.pause(0.8)
+        assert app.stage == "ask" and not app.query("#options")
+
+    played(world, story)
+
+
+def test_what_was_not_tried_yet_is_asked_again_after_a_power_cut() -> None:
+    world = PaperWorld()
+    world.gives = ""
+
+    async def first(app: SetupApp, pilot: Pilot[int]) -> None:
+        for answer in (None, "zurich", None, None, "dhcp"):
+            await enter(app, pilot, answer)
+        assert app.talk.question and app.talk.question.key == "how" and "Enter: go on" in shows(app, "said")
+
+    async def second(app: SetupApp, pilot: Pilot[int]) -> None:
+        assert app.talk.question and app.talk.question.key == "how"
+        world.gives = "192.168.10.7/24"
+        await enter(app, pilot, "dhcp")
+        assert app.talk.question.key == "lan"
+
+    async def third(app: SetupApp, pilot: Pilot[int]) -> None:
+        await enter(app, pilot)
+        # The provider's router has the network that would be offered otherwise, and nobody may choose it either.
+        assert app.talk.offered == "192.168.110.1/24"
+        await enter(app, pilot, "192.168.10.1/24")
+        assert "the network between this box and the provider's router" in shows(app, "said")
+
+    for story in (first, second, third):
+        played(world, story)
+
+
+def test_a_box_that_serves_an_office_keeps_its_name() -> None:
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await enter(app, pilot, "first")
+        await enter(app, pilot, "zurich")
+        assert app.talk.offered == "bravo"
+        await enter(app, pilot, "alpha")
+        assert "this box serves an office as bravo" in shows(app, "said")
+        await enter(app, pilot, "bravo")
+        while app.talk.question and app.talk.question.key != "partner":
+            await enter(app, pilot)
+        assert app.talk.offered == "alpha"
+
+    played(PaperWorld(named="bravo"), story)

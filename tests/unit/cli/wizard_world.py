@@ -17,24 +17,29 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3fEbmzmeXY4yGRxz3lYHbJJbxGKJyGQXQqD
 class PaperWorld(World):
     """Two cards with their cables in; a router that gives an address; a stick with anna's key."""
 
-    def __init__(self, answers: Answers | None = None) -> None:
-        self.by_ssh = False
+    def __init__(self, answers: Answers | None = None, named: str = "") -> None:
+        self.by_ssh, self.named, self.offered = False, named, ""
+        self.cards_in = ("enp1s0", "enp2s0")
         self.answers = dict(answers or {})
         self.out: set[str] = set()
         self.gives = "10.20.0.57/24"
         self.done: list[str] = []
         self.refuses = ""
+        self.takes_passwords = True
         self.stands = "trial"
         self.invited = "417-2930-5599"
 
     def cards(self) -> tuple[Card, ...]:
-        return tuple(Card(device, device not in self.out) for device in ("enp1s0", "enp2s0"))
+        return tuple(Card(device, device not in self.out) for device in self.cards_in)
 
-    def kept(self) -> Answers:
-        return dict(self.answers)
+    def kept(self) -> tuple[Answers, str]:
+        return dict(self.answers), self.offered
 
-    def keep(self, answers: Answers) -> None:
-        self.answers = dict(answers)
+    def keep(self, answers: Answers, offered: str) -> None:
+        self.answers, self.offered = dict(answers), offered
+
+    def undo(self) -> None:
+        self.done.append("undo")
 
     def try_dhcp(self, device: str) -> str:
         return self.gives
@@ -77,6 +82,8 @@ class PaperWorld(World):
         return "this is bravo of zurich now"
 
     def password(self, text: str) -> None:
+        if not self.takes_passwords:
+            raise Failure("the password was not taken; choose another one")
         self.done.append("password")
 
     def recipient(self) -> str:
