@@ -53,10 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return failure.code
     except KeyboardInterrupt:
         return 130
+    except EOFError:
+        print("appliance: the question was not answered; nothing was changed", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # The reader (`| head`) went away; Python would complain once more while closing standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        # What no verb has a better sentence for: a folder that is closed to this user, a full disk.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"appliance: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

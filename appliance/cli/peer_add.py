@@ -68,10 +68,12 @@ def _notes(options: argparse.Namespace, config: Config, zone: str, rules: Sequen
     every = [*config.firewall.allow, *rules]
     mine = [rule for rule in every if rule.from_ in (zone, zone.partition(".")[0])]
     uplinks = choose.uplink_names(config)
+    notes = []
     if not mine:
-        return [f"no rule lets {zone} reach anything yet; write one into firewall.allow, or add it with --allow lan"]
-    if options.full and not any(rule.to in uplinks for rule in mine):
-        return [
-            f"no rule lets {zone} into the internet; a full tunnel wants --allow {uplinks[0] if uplinks else 'wan'}"
-        ]
-    return []
+        notes.append(f"no rule lets {zone} reach anything yet; write one into firewall.allow, or use --allow lan")
+    elif options.full and not any(rule.to in uplinks for rule in mine):
+        wan = uplinks[0] if uplinks else "wan"
+        notes.append(f"no rule lets {zone} into the internet; a full tunnel wants --allow {wan}")
+    if options.full and not options.dns and not config.dns:
+        notes.append("it is given no name server, and may ask for names beside the tunnel; give it one: --dns ADDRESS")
+    return notes

@@ -96,13 +96,15 @@ def carry_out(
             replace_file(file.path, file.content, content)
         else:
             _apply(options, file, content)
-    except (Failure, Refused) as error:
+    except BaseException as error:
         if not isinstance(error, _Uncertain):
             for path in written:
                 path.unlink(missing_ok=True)
             for name in kept:
                 store.drop(name)
-        raise error if isinstance(error, Failure) else Failure(f"{error}; nothing was changed") from None
+        if isinstance(error, Refused | OSError):
+            raise Failure(f"{error}; nothing was changed") from None
+        raise
     for name in kept:
         if not store.here:
             print(f"{store.place(name)}: its preshared key, for `bundle create --secret {name}={store.place(name)}`")
@@ -122,8 +124,8 @@ def _apply(options: argparse.Namespace, file: File, content: bytes) -> None:
         answer = ask(options, {**file_request("apply", content), **trial_request(options)})
     except Refusal:
         raise
-    except Failure as error:
-        raise _Uncertain(f"{error}; {name} was not changed") from None
+    except (Failure, KeyboardInterrupt) as error:
+        raise _Uncertain(f"{error or 'interrupted'}; {name} was not changed, see `appliance status`") from None
     stop_on_problems(name, answer)
     try:
         replace_file(file.path, file.content, content)

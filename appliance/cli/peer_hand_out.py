@@ -17,6 +17,7 @@ from appliance.cli import peer_qr
 from appliance.cli.failure import Failure
 from appliance.core.model import AllowRule, Config, Zone
 from appliance.core.peering import choose, files
+from appliance.core.peers import endpoint_parts
 from appliance.core.state import tunnel_key
 from appliance.core.values import Day, HostAddress, Name, PeerEndpoint, PublicKey, Subnet
 from appliance.shell.paths import Paths
@@ -51,6 +52,8 @@ def check_values(options: argparse.Namespace) -> None:
                 raise Failure(f"{what}: {error.errors()[0]['msg']}") from None
     if options.png and options.target != "wg-quick":
         raise Failure("--png is for a file that an app reads; leave --for away, or write --conf FILE")
+    if getattr(options, "public_key", None) and options.target == "cloud-init":
+        raise Failure("--for cloud-init makes a machine that has no key yet; leave --public-key away")
 
 
 def day(seconds: float) -> str:
@@ -85,6 +88,8 @@ def far_end(
         for each in choose.reachable(config, who.tunnel, who.name, rules)
         if each not in own and each.version in versions
     ]
+    known = config.tunnels[who.tunnel].peers.get(who.name)
+    called_at = getattr(options, "remote", None) or (known.endpoint if known else None)
     return files.FarEnd(
         name=who.name,
         site=config.site,
@@ -94,6 +99,7 @@ def far_end(
         allowed_ips=files.EVERYTHING if options.full else [str(each) for each in networks],
         dns=options.dns or ([str(each) for each in config.dns] if options.full else []),
         networks=who.networks,
+        listen_port=int(endpoint_parts(str(called_at))[1]) if called_at else None,
     )
 
 

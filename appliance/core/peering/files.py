@@ -30,6 +30,8 @@ class FarEnd:
     dns: Sequence[str] = ()
     networks: Sequence[str] = ()
     """What lies behind it, where it is a site."""
+    listen_port: int | None = None
+    """Where the box calls it; None where nobody does."""
 
 
 def keyed(end: FarEnd, private_key: str | None, preshared_key: str | None) -> FarEnd:
@@ -42,6 +44,8 @@ def wg_quick(end: FarEnd) -> str:
     lines = ["[Interface]"]
     lines.append(f"PrivateKey = {end.private_key}" if end.private_key else f"# PrivateKey = {NOT_HERE}")
     lines.append(f"Address = {', '.join(_host(each) for each in end.addresses)}")
+    if end.listen_port:
+        lines.append(f"ListenPort = {end.listen_port}")
     if end.dns:
         lines.append(f"DNS = {', '.join(end.dns)}")
     lines += ["", "[Peer]", f"PublicKey = {end.box_key}"]
@@ -99,6 +103,7 @@ def appliance_yaml(end: FarEnd, tunnel: str, secret: str | None, prefixes: Seque
             f"      lan: {{device: enp2s0, address: {inline(lan)}}}",
             "tunnels:",
             f"  {tunnel}:",
+            *([f"    listen_port: {end.listen_port}"] if end.listen_port else []),
             f"    addresses: {inline(addresses)}",
             "    peers:",
             f"      {end.site}:",
