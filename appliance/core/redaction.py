@@ -43,12 +43,20 @@ class Redactor:
     def __init__(self, secrets: Iterable[tuple[str, bytes]]) -> None:
         self.starts: dict[str, dict[str, str]] = {}
         """Every form of every secret with the name to show, by its first characters."""
+        self.phrases: list[tuple[re.Pattern[str], str]] = []
+        """Passwords as people make them: of a few characters, or of several words. Only where they stand alone."""
         for name, content in secrets:
+            phrase = content.decode(errors="replace").strip()
+            if phrase and "\n" not in phrase and (len(phrase) < SHORTEST or " " in phrase):
+                whole = re.compile(rf"(?<!\w){re.escape(phrase)}(?!\w)")
+                self.phrases.append((whole, f"[redacted: {name}]"))
             for form in forms(content):
                 self.starts.setdefault(form[:SHORTEST], {})[form] = name
 
     def clean(self, text: str) -> str:
         """The text, with a word in brackets where a secret stood."""
+        for phrase, instead in self.phrases:
+            text = phrase.sub(lambda _, instead=instead: instead, text)  # type: ignore[misc]
         text = _LONG.sub(lambda word: self._word(word[0]), text)
         for pattern, instead in _LOOKS_SECRET:
             text = pattern.sub(instead, text)

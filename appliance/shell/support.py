@@ -11,8 +11,10 @@ from typing import IO
 
 from appliance.adapters import commands
 from appliance.core.redaction import Redactor
+from appliance.core.setup.questions import PPP_PASSWORD
 from appliance.core.support import ABOUT, COMMANDS, transcript
 from appliance.shell.paths import Paths
+from appliance.shell.setting_up import kept_answers
 
 
 def secrets(paths: Paths) -> Iterator[tuple[str, bytes]]:
@@ -26,6 +28,8 @@ def secrets(paths: Paths) -> Iterator[tuple[str, bytes]]:
                 yield f"/{path.relative_to(paths.root)}", path.read_bytes()
             except FileNotFoundError:
                 continue
+    # Of a setup that is under way: the other answers are no secrets.
+    yield f"/{paths.setup.relative_to(paths.root)}", kept_answers(paths)[0].get(PPP_PASSWORD, "").encode()
 
 
 def members(paths: Paths, answers: Mapping[str, str]) -> dict[str, bytes]:

@@ -58,6 +58,15 @@ def test_no_key_survives_between_any_two_texts(raw: bytes, before: str, after: s
     assert key not in said and raw.hex() not in said
 
 
+@pytest.mark.parametrize("password", ["s3cret", "x", "correct horse battery", "  two  blanks ", "a.b*c", "pass-w"])
+def test_a_password_that_is_short_or_has_blanks_goes_where_it_stands_by_itself(password: str) -> None:
+    redactor = Redactor([("/secrets/provider", f"{password}\n".encode())])
+    for text in (f"password {password}", f"'{password.strip()}'", f"pppd[1]: sent [{password}]"):
+        said = redactor.clean(text)
+        assert password.strip() not in said.replace("[redacted: /secrets/provider]", ""), said
+    assert redactor.clean("xylophones pass-words s3crets") == "xylophones pass-words s3crets"
+
+
 def test_the_secret_lines_of_an_identity_go_and_its_public_half_stays() -> None:
     redactor = Redactor([("/age/identity.key", IDENTITY.encode())])
     said = redactor.clean(IDENTITY)

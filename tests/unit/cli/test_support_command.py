@@ -49,6 +49,17 @@ def unpacked(archive: bytes) -> dict[str, str]:
         }
 
 
+def test_the_password_of_a_setup_that_is_under_way_is_not_in_it(root: Path) -> None:
+    state = root / "data/appliance"
+    (state / "setup.yaml").write_text('{"site": "zurich", "ppp_user": "zurich@example", "ppp_password": "s3 cret"}\n')
+    (state / "appliance.yaml").write_text(f"{FILE}# s3 cret\n")
+    assert main(["support", "--root", str(root)]) == 0
+    (path,) = root.glob("appliance-support-alpha-*Z.tar.gz")
+    found = unpacked(path.read_bytes())
+    assert not [name for name, text in found.items() if "s3 cret" in text]
+    assert "site: zurich" in found["appliance.yaml"]
+
+
 def test_without_a_supervisor_it_holds_the_rest_and_no_secret(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["support", "--root", str(root)]) == 0
     (path,) = root.glob("appliance-support-alpha-*Z.tar.gz")
