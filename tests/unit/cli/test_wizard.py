@@ -277,6 +277,28 @@ def test_a_password_that_is_refused_can_be_left_away() -> None:
     played(world, story)
 
 
+def test_who_came_by_ssh_confirms_in_another_session() -> None:
+    """Only a new login shows that the box can still be reached."""
+    world = PaperWorld()
+    world.by_ssh = True
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await through(app, pilot, site="zurich", admin="anna", admin_key=f"{KEY} anna@laptop")
+        for text in ("a-long-password", "a-long-password", None):
+            await enter(app, pilot, text)
+        assert app.stage == "trial" and "log in anew" in shows(app, "long")
+        await enter(app, pilot)
+        assert app.stage == "trial" and "confirm" not in world.done
+        world.stands = "confirmed"
+        for _ in range(100):
+            await pilot.pause(0.05)
+            if app.stage == "done":
+                break
+        assert world.done == ["apply", "finish", "password"]
+
+    played(world, story)
+
+
 def test_a_card_that_comes_while_it_is_asked_for() -> None:
     """A box with one card, and an adapter for the office."""
     world = PaperWorld()
