@@ -105,7 +105,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
     files.update(options_files(config, name))
     dialled = sessions(config, name)
     if config.administrators:
-        files[LOGIN_KEYS_FILE] = login_keys_file(config)
+        files[LOGIN_KEYS_FILE] = login_keys_file(config.administrators)
     if config.monitoring:
         files[MONITORING_FILE] = listen_file(site)
     return Desired(
@@ -125,7 +125,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         pair=pair,
         leased=leased,
         sessions=dialled,
-        vlans=vlans(box),
+        vlans=vlans(interface.device for interface in box.interfaces.values()),
         key_days=config.keys.max_age if config.keys else 0,
         fetch=Fetch(config.bundles.url, config.bundles.every) if config.bundles else None,
         trust=Trust(config.trust.threshold, dict(config.trust.keys)) if config.trust else None,

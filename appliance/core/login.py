@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from appliance.core.model import Config
+from collections.abc import Iterable, Mapping
 
 
-def login_keys_file(config: Config) -> str:
+def login_keys_file(administrators: Mapping[str, Iterable[str]]) -> str:
     """One line a key, each with its owner's name."""
-    lines = [f"{key} {name}\n" for name, keys in config.administrators.items() for key in keys]
+    lines = [f"{key} {name}\n" for name, keys in administrators.items() for key in keys]
     return "# Written by appliance from appliance.yaml; changes here are undone.\n" + "".join(lines)
 
 

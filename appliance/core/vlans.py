@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from appliance.core.model import Box
 from appliance.core.state import ObservedLink, Vlan
 from appliance.core.steps import AddVlan, DeleteLink, Step
 
@@ -26,9 +25,9 @@ def vlan_of(device: str) -> Vlan | None:
     return Vlan(device, found["parent"], int(found["id"])) if found else None
 
 
-def vlans(box: Box) -> tuple[Vlan, ...]:
-    """All of a box."""
-    return tuple(found for each in box.interfaces.values() if (found := vlan_of(each.device)))
+def vlans(devices: Iterable[str]) -> tuple[Vlan, ...]:
+    """Those among the devices that a box's interfaces name."""
+    return tuple(found for each in devices if (found := vlan_of(each)))
 
 
 def removal(link: ObservedLink, wanted: Iterable[Vlan]) -> Change | None:

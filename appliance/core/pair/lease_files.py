@@ -17,7 +17,7 @@ def network_files(config: Config, box: str) -> dict[str, str]:
     cards = {each.device for each in met.interfaces.values()} | {
         each.device for each in config.boxes[box].interfaces.values()
     }
-    trunks = {each.parent for each in vlans(config.boxes[box])} - cards
+    trunks = {each.parent for each in vlans(one.device for one in config.boxes[box].interfaces.values())} - cards
     files = {network_path(f"{card}.vlans"): trunk_file(config, card) for card in trunks}
     for name, interface in met.interfaces.items():
         if interface.pppoe:
