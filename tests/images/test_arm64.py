@@ -139,8 +139,8 @@ def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None
     the_tunnel_is_up_by(machine, "kernel")
     assert "wireguard" in machine.sh("lsmod")
 
-    # The boot choice: GRUB, started by U-Boot, counts on the disk. System B has one try left, and gets it; the power goes
-    # before anything in it could confirm itself, and A comes back with all that was confirmed.
+    # The boot choice: GRUB, started by U-Boot, counts on the disk. System B has one try left, and gets it; the power
+    # goes before anything in it could confirm itself, and A comes back with all that was confirmed.
     identity = machine.sh("cat /data/machine-id")
     machine.sh("cd /dev/disk/by-partlabel; dd if=root-a of=root-b bs=4M conv=fsync status=none", PATIENCE)
     machine.sh("grub-editenv /efi/EFI/debian/grubenv set ORDER='B A' B_OK=1 B_TRY=2; sync")
