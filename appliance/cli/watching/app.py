@@ -25,7 +25,7 @@ Screen { layout: vertical; }
 #said { color: ansi_red; text-style: bold; padding: 0 1; height: auto; display: none; }
 #above { padding: 0 1 1 1; height: auto; max-height: 12; }
 #columns { text-style: underline; padding: 0 1; height: 1; }
-#list { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+#list { height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; }
 #keys { dock: bottom; background: ansi_blue; color: ansi_white; height: 1; padding: 0 1; }
 """
 
@@ -57,9 +57,7 @@ class WatchApp(App[int]):
         yield Static(id="above", markup=False)
         yield Static(columns(), id="columns", markup=False)
         yield VerticalScroll(Static(id="peers", markup=False), id="list")
-        yield Static(
-            "q leave   arrows scroll   green: data went both ways in the last 3 minutes", id="keys", markup=False
-        )
+        yield Static(KEYS, id="keys", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#list", VerticalScroll).focus()

@@ -35,12 +35,14 @@ def above(status: dict[str, Any], longest: float) -> Text:
     said.append(f", generation {generation}\n" if generation else ", nothing confirmed\n")
     _trial(said, status, longest)
     _pair(said, status.get("pair"))
-    for name, sentences in (("differs", status["pending"]), ("note", status["warnings"])):
+    # Before what may be long: there are twelve lines.
+    _networks(said, status)
+    sentences_of = (("differs", status["pending"]), ("note", status["warnings"]), ("note", status["notices"]))
+    for name, sentences in sentences_of:
         for sentence in sentences[:2]:
             said.append(f"{name}: ", "yellow").append(f"{sentence}\n")
         if len(sentences) > 2:
             said.append(f"and {len(sentences) - 2} more: appliance status\n", "yellow")
-    _networks(said, status)
     said.rstrip()
     return said
 

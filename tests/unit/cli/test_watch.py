@@ -119,6 +119,23 @@ def test_a_trial_counts_down() -> None:
     played(supervisor, story)
 
 
+def test_with_much_to_say_the_uplinks_and_the_newest_rate_still_fit() -> None:
+    answer = {**pair(time.time()), "trial": alone(time.time())["trial"]}
+    answer["warnings"] = [f"{number}: a sentence that is so long that it takes two lines of it" * 2 for number in "123"]
+    answer["notices"] = ["the keys of office.geneva are 400 days old"]
+    peers = answer["tunnels"][0]["peers"]
+    peers += [{**peers[0], "name": f"office.p{number}", "public_key": f"KEY-{number}"} for number in range(30)]
+
+    async def story(app: WatchApp, pilot: Pilot[int]) -> None:
+        lines = text(app, "above").splitlines()
+        assert any("wan        cable in" in line for line in lines[:6]), lines
+        assert "note: the keys of office.geneva are 400 days old" in lines
+        # "  " + 22 + state, handshake, two rates, and twelve samples.
+        assert app.query_one("#peers", Static).size.width >= 78
+
+    played(Supervisor(answer), story)
+
+
 def test_a_box_without_a_configuration() -> None:
     async def story(app: WatchApp, pilot: Pilot[int]) -> None:
         assert "no configuration yet" in text(app, "head")
