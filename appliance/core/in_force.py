@@ -104,6 +104,10 @@ def notices(desired: Desired, observed: Observed) -> tuple[str, ...]:
     if not now:
         return ()
     found: list[str] = []
+    if undated := [peer.name for tunnel in desired.tunnels for peer in _undated(tunnel)]:
+        names = ", ".join(undated[:8]) + (f" and {len(undated) - 8} more" if len(undated) > 8 else "")
+        if desired.key_days:
+            found.append(f"keys.max_age says nothing of {names}: `since:` does not say when their keys were made")
     for tunnel in in_force(desired, observed).tunnels:
         found += _own_key(desired, tunnel, observed)
         for peer in tunnel.peers if not tunnel.replaced_by else ():
@@ -125,6 +129,13 @@ def notices(desired: Desired, observed: Observed) -> tuple[str, ...]:
             if not tunnel.replaced_by and expired(peer, now) and not peer.replaced_by
         ]
     return tuple(found)
+
+
+def _undated(tunnel: DesiredTunnel) -> list[DesiredPeer]:
+    """The peers of which nobody said when their keys were made; the pair link's are made anew by enrolling."""
+    if not tunnel.moves or tunnel.replaced_by:
+        return []
+    return [peer for peer in tunnel.peers if peer.since is None and not peer.replaced_by]
 
 
 def expired(peer: DesiredPeer, at_least: float) -> bool:

@@ -121,6 +121,14 @@ def test_what_ends_is_told_in_time() -> None:
     assert "office.carla has expired and gets in no more" in notices(OFFICE_DESIRED, office(TAKEN, "2026-12-02"))[-1]
 
 
+def test_keys_of_which_nobody_said_how_old_they_are_are_told_of() -> None:
+    undated = compile_box(TEXT.replace(", since: 2026-06-10, expires: 2026-12-01", "").encode(), None)
+    assert notices(undated, office(TAKEN, "2026-11-10")) == (
+        "keys.max_age says nothing of office.carla: `since:` does not say when their keys were made",
+    )
+    assert notices(replace(undated, key_days=0), office(TAKEN, "2026-11-10")) == ()
+
+
 def test_a_trial_that_brings_new_keys_is_proven_by_the_old_ones() -> None:
     """Before it the peer was known by its name and old key; now that key stands under another name."""
     fact = Fact("peer", "office.bob", OLD)

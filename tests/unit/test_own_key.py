@@ -23,8 +23,9 @@ tunnels:
     addresses: [10.20.0.1/24]
     engine: kernel
     peers:
-      bob: {{public_key: {BOB}, address: 10.20.0.2}}
-      geneva: {{public_key: {GENEVA}, address: 10.20.0.3, networks: [192.168.20.0/24], keepalive: 25}}
+      bob: {{public_key: {BOB}, address: 10.20.0.2, since: 2027-05-01}}
+      geneva:
+        {{public_key: {GENEVA}, address: 10.20.0.3, networks: [192.168.20.0/24], keepalive: 25, since: 2027-05-01}}
 """
 FIRST = compile_box(f"{KEPT}    listen_port: 51820\n".encode(), None)
 BOTH = compile_box(
@@ -152,8 +153,8 @@ def test_a_peers_own_keys_may_be_replaced_at_the_same_time() -> None:
     """One new QR code for both: the new key of the device shakes hands with the new one of the box."""
     text = f"{KEPT}    listen_port: 51821\n    key: 2\n    replaces: {{listen_port: 51820, until: 2026-12-24}}\n"
     text = text.replace(
-        f"{{public_key: {BOB}, address: 10.20.0.2}}",
-        f"{{public_key: {key(3)}, address: 10.20.0.2, replaces: {{public_key: {BOB}, until: 2026-12-24}}}}",
+        f"{{public_key: {BOB}, address: 10.20.0.2,",
+        f"{{public_key: {key(3)}, address: 10.20.0.2, replaces: {{public_key: {BOB}, until: 2026-12-24}},",
     )
     desired = compile_box(text.encode(), None)
     waiting = seen({BOB: 1000.0, GENEVA: 0.0}, NEVER)
