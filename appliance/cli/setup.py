@@ -118,13 +118,13 @@ def _second(options: argparse.Namespace, code: str, password: str) -> int:
 
 def _apply(options: argparse.Namespace, answers: Answers, text: str, password: str, named: str) -> None:
     from appliance.cli.wizard.closing import next_steps
-    from appliance.shell.setting_up import Before, Refused, keep_password, name_box, put_file
+    from appliance.shell.setting_up import Ledger, Refused, keep_password, name_box, provider_file, put_file
 
-    paths = Paths(options.root)
-    before = Before(paths)
+    paths, ledger = Paths(options.root), Ledger()
     try:
-        name_box(paths, answers, named)
-        keep_password(paths, answers)
+        with ledger.writing(paths.box, provider_file(paths)):
+            name_box(paths, answers, named)
+            keep_password(paths, answers)
     except Refused as error:
         raise Failure(str(error)) from None
     request = {"within": WITHIN_SECONDS, "confirm": "auto", "origin": session.caller()}
@@ -133,7 +133,7 @@ def _apply(options: argparse.Namespace, answers: Answers, text: str, password: s
         answer = ask(options, apply)
         stop_on_problems("what follows from the answers", answer)
     except Failure:
-        before.restore()
+        ledger.undo()
         raise
     print_plan(answer)
     put_file(paths, text)

@@ -29,6 +29,8 @@ PPPOE_SECONDS = 40.0
 TRIAL_SESSION = "ppp-setup"
 NET = Path("/sys/class/net")
 CONSOLE_USER = "admin"
+_Content = tuple[bytes, int] | None
+"""Of a file, with its mode; None where there is none."""
 OFFERED = "offered by DHCP"
 """Beside the answers, under a key that no question has."""
 
@@ -165,31 +167,46 @@ def name_box(paths: Paths, answers: Answers, named: str) -> None:
         paths.box.unlink(missing_ok=True)
 
 
-class Before:
-    """The files that a configuration presupposes or is laid into, as they were before the wizard wrote any."""
+class Ledger:
+    """What was written for a configuration that may not come to run, and what stood there before."""
 
-    def __init__(self, paths: Paths) -> None:
-        self.files = {path: _content(path) for path in (paths.box, paths.configuration, _provider(paths))}
+    def __init__(self) -> None:
+        self.files: dict[Path, tuple[_Content, _Content]] = {}
 
-    def restore(self) -> None:
-        """Raises Refused, OSError."""
-        for path, found in self.files.items():
-            if found is None:
+    @contextmanager
+    def writing(self, *paths: Path) -> Iterator[None]:
+        """Around whatever writes to these files."""
+        before = {path: _content(path) for path in paths}
+        try:
+            yield
+        finally:
+            for path, found in before.items():
+                first, last = self.files.get(path, (found, found))
+                # Somebody else's change meanwhile is what stood there.
+                self.files[path] = (first if last == found else found), _content(path)
+
+    def undo(self) -> None:
+        """As before, but for what somebody else has changed since. Raises Refused, OSError."""
+        for path, (before, after) in self.files.items():
+            if before == after or _content(path) != after:
+                continue
+            if before is None:
                 path.unlink(missing_ok=True)
-            elif found != _content(path):
-                content, mode = found
-                write_whole(path, content, mode)
+            else:
+                write_whole(path, *before)
+        self.files = {}
 
 
-def _content(path: Path) -> tuple[bytes, int] | None:
+def provider_file(paths: Paths) -> Path:
+    """Where keep_password writes."""
+    return Keys(paths.state).secrets / PROVIDER_SECRET
+
+
+def _content(path: Path) -> _Content:
     try:
         return path.read_bytes(), path.stat().st_mode & 0o777
     except FileNotFoundError:
         return None
-
-
-def _provider(paths: Paths) -> Path:
-    return Keys(paths.state).secrets / PROVIDER_SECRET
 
 
 # -- keys on a stick --------------------------------------------------------------------------------------------------

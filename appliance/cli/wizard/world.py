@@ -37,7 +37,7 @@ class World:
         self.paths = Paths(options.root)
         self.number: int | None = None
         """Of the generation on trial."""
-        self.before = setting_up.Before(self.paths)
+        self.ledger = setting_up.Ledger()
         self.by_ssh = session.administrator() is not None
 
     def cards(self) -> tuple[Card, ...]:
@@ -77,14 +77,14 @@ class World:
         answer = self._sound(ask(self.options, {**request, "administrator": session.administrator()}))
         self.number = answer["trial"]["generation"] if answer["trial"] else None
         # Now and not at the end: it may be confirmed in a session that outlives this one.
-        with _said():
+        with _said(), self.ledger.writing(self.paths.configuration):
             setting_up.put_file(self.paths, text)
         return answer
 
     def undo(self) -> None:
-        """What was written for a configuration that this box does not run, as it was before."""
+        """Takes back what was written for a configuration that this box does not run."""
         with _said():
-            self.before.restore()
+            self.ledger.undo()
 
     def confirm(self) -> None:
         """A person on the console has not lost the box, whatever became of its network; over ssh only a new session
@@ -117,13 +117,17 @@ class World:
         return str(ask(self.options, {"verb": "status"})["status"]["bundles"]["age_recipient"])
 
     def finish(self) -> None:
-        """The answers are no longer needed."""
+        """It is kept: the answers are no longer needed, and nothing is to be taken back."""
+        self.ledger = setting_up.Ledger()
         with _said():
             setting_up.forget_answers(self.paths)
 
     def _prepare(self, answers: Answers) -> None:
         """What the file presupposes: which of its boxes this one is, and the password that it names."""
-        with _said():
+        now = str(ask(self.options, {"verb": "status"})["status"]["box"] or "")
+        if now != self.named:
+            raise Failure(f"this box was set up as {now} meanwhile, by another session or a bundle; F10 leaves")
+        with _said(), self.ledger.writing(self.paths.box, setting_up.provider_file(self.paths)):
             setting_up.name_box(self.paths, answers, self.named)
             setting_up.keep_password(self.paths, answers)
 
