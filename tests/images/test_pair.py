@@ -129,7 +129,9 @@ class Box(DiskMachine):
     def has_virtual(self, wanted: bool = True, seconds: float = 60) -> None:
         """Waits until it has the address that moves, or has it no more. Asked of the kernel, which answers at once."""
         said = f"ip -o address show dev enp0s17 | grep -q ' {LAN_ROUTER}/'"
-        self.sh(f"until {'' if wanted else '! '}{said}; do sleep 0.1; done", seconds)
+        # Its own end first, so that the shell is free for whoever asks what happened.
+        loop = f"until {'' if wanted else '! '}{said}; do sleep 0.1; done"
+        self.sh(f'timeout {seconds:.0f} sh -c "{loop}"', seconds + 60)
 
 
 class Pair:
@@ -231,6 +233,10 @@ LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<mac>[0-9a-f:]{17}) > .*")
 ADVERT_BEFORE, ADVERT_AFTER = 1.0, 0.1
 """Who says by VRRP that it is master may speak: for so many seconds around each advert. An emulated processor may keep
 an advert waiting."""
+ASKS_FOR_THE_OTHER = re.compile(r"who-has (203\.0\.113|192\.168\.10)\.[23] tell \1\.[23],")
+ASKS_AGAIN = 1.0
+"""Adverts go to the other box alone. Without power it has no MAC address, soon, and what is seen of an advert is the
+question for that, which the kernel puts once a second (neigh/default/retrans_time_ms)."""
 
 
 @contextmanager
@@ -258,6 +264,11 @@ def voices(pair: Pair, captures: list[Capture]) -> Voices:
     said = [(float(match["at"]), names[match["mac"]], match[0]) for match in found if match["mac"] in names]
     said.sort()
     adverts = {box.name: [at for at, name, line in said if name == box.name and "VRRP" in line] for box in pair.boxes}
+    for at, name, line in said:
+        if ASKS_FOR_THE_OTHER.search(line):
+            adverts[name] += [at, at + ASKS_AGAIN]
+    for each in adverts.values():
+        each.sort()
     masters = [each for each in said if ".51820 >" in each[2] or _answers_for_the_virtual(each[2])]
     speakers = [name for _, name, line in masters if ".51820 >" in line]
     strange = []
@@ -284,7 +295,8 @@ def pair(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
             for box in made.boxes if request.session.testsfailed > before else ():
                 # One that has no shell yet is silent.
                 with suppress(AssertionError, OSError):
-                    lab.log.section(box.name, box.run("journalctl -b --no-pager -n 400 -o short-precise", 120)[1])
+                    said = "ps -eo pid,cls,ni,time,comm --sort=-time | head -n 12; journalctl -b --no-pager -n 600"
+                    lab.log.section(box.name, box.run(f"{said} -o short-precise", 120)[1])
         finally:
             made.close()
 
