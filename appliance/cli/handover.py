@@ -1,5 +1,6 @@
 """Gives the role of master to the other box of the pair, which must be ready; nothing is cut off.
-Run it on the master, before work on it. Exit code 0: asked; 1: this box stands alone, or the supervisor does not run.
+Run it on the master, before work on it. Exit code 0: asked; 1: not, and why: the other box is not ready, or not heard;
+this one is not master, or stands alone; or the supervisor does not run.
 
 example:
   sudo appliance handover"""
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 
 from appliance.cli.client import ask
+from appliance.cli.failure import Failure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     answer = ask(options, {"verb": "handover"})
     partner = answer["pair"]["partner"]
     if answer["trouble"]:
-        print(answer["trouble"])
-    elif partner:
+        raise Failure(answer["trouble"])
+    if partner:
         print(f"asked {partner['box']} to take over; see `appliance status`")
     return 0

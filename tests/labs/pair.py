@@ -185,7 +185,11 @@ def ready(box: Box) -> None:
 
 def hand_over(box: Box, other: str) -> None:
     """As soon as the box has heard that the other one is ready; a supervisor that was just started may not have yet."""
-    wait_for(lambda: f"asked {other}" in box.run("appliance", "handover").stdout, 10, f"{box.name} hands over", 0.2)
+
+    def asked() -> bool:
+        return f"asked {other}" in box.run("appliance", "handover", check=False).stdout
+
+    wait_for(asked, 10, f"{box.name} hands over", 0.2)
 
 
 def prefer_alpha(duo: Duo) -> None:
