@@ -118,6 +118,7 @@ def _second(options: argparse.Namespace, code: str, password: str) -> int:
 
 def _apply(options: argparse.Namespace, answers: Answers, text: str, password: str, named: str) -> None:
     from appliance.cli.wizard.closing import next_steps
+    from appliance.cli.wizard.world import World
     from appliance.shell.setting_up import Ledger, Refused, keep_password, name_box, provider_file, put_file
 
     paths, ledger = Paths(options.root), Ledger()
@@ -142,7 +143,10 @@ def _apply(options: argparse.Namespace, answers: Answers, text: str, password: s
     if not password and answers["admin"] == NONE:
         print("  nobody can log in to it: no administrator, and no console_password")
     recipient = str(ask(options, {"verb": "status"})["status"]["bundles"]["age_recipient"])
-    for line in next_steps(answers, recipient):
+    lines = next_steps(answers, recipient)
+    if outside := World(options, named).outside(answers):
+        lines.insert(0, outside)
+    for line in lines:
         print(f"  {line}")
 
 

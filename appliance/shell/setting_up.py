@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from appliance.adapters import resolver
 from appliance.adapters.errors import Refused as Refused
 from appliance.adapters.files import write_whole
 from appliance.adapters.keys import Keys
+from appliance.core.peers import is_name
 from appliance.core.pppoe_words import trial_options, trouble
 from appliance.core.setup.questions import FIRST
-from appliance.core.setup.render import PROVIDER_SECRET
+from appliance.core.setup.render import NONE, PROVIDER_SECRET
 from appliance.core.setup.seen import Answers, Card
 from appliance.core.state import TUNNEL_DEVICES
 from appliance.shell.paths import Paths
@@ -26,6 +29,7 @@ from appliance.shell.paths import Paths
 TRIAL_FILE = Path("/run/systemd/network/40-appliance-setup.network")
 DHCP_SECONDS = 12.0
 PPPOE_SECONDS = 40.0
+LOOKUP_SECONDS = 5.0
 TRIAL_SESSION = "ppp-setup"
 NET = Path("/sys/class/net")
 CONSOLE_USER = "admin"
@@ -118,6 +122,15 @@ def try_gateway(device: str, address: str, gateway: str) -> bool:
         return _said("arping", "-q", "-f", "-c", "4", "-w", "4", "-I", device, gateway) is not None
     finally:
         _said("ip", "address", "del", address, "dev", device)
+
+
+def addresses_of(place: str) -> tuple[str, ...]:
+    """The addresses of a name, or the address itself; none where the name servers know none."""
+    if place == NONE:
+        return ()
+    if not is_name(place):
+        return (place,)
+    return asyncio.run(resolver.look_up(place, fresh=True, seconds=LOOKUP_SECONDS)).addresses
 
 
 # -- answers that outlive a power cut ---------------------------------------------------------------------------------

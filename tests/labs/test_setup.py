@@ -154,6 +154,7 @@ def test_a_new_box_is_set_up_at_its_screen(office: NewOffice) -> None:
         screen.shows("sysctl net.ipv4.ip_forward = 1")
         screen.press("Enter")
         screen.shows("It runs, on trial", 30)
+        screen.shows("office.example.net has no address yet")
         wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online during the trial")
         screen.press("Enter")
         screen.shows("The box is set up")

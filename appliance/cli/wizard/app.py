@@ -398,11 +398,16 @@ class SetupApp(App[int]):
         if trial is None:  # it is what runs already
             await self.finish()
             return
+        try:
+            outside = await asyncio.to_thread(self.world.outside, self.talk.whole)
+        except Failure:
+            outside = ""  # a question less, and no reason to stop
         self.stage = TRIAL
         lan = self.talk.whole["lan_address"].split("/")[0]
         lines = [f"works: {fact}" for fact in trial["works"]]
         lines += [f"not seen yet: {fact}" for fact in trial["not_seen_yet"]]
         lines += [f"note: {each}" for each in answer["warnings"]]
+        lines += [f"from outside: {each}" for each in [outside] if each]
         lines.append(f"Try it from a computer in the office: gateway {lan}. Does a web page open?")
         if self.world.by_ssh:
             lines.append("You came by ssh: log in anew, and call `sudo appliance confirm` there.")

@@ -6,11 +6,14 @@ import argparse
 import contextlib
 import time
 from collections.abc import Iterator
+from ipaddress import ip_interface
 from typing import Any
 
 from appliance.cli import session
 from appliance.cli.client import ask, file_request
 from appliance.cli.failure import Failure
+from appliance.core.setup.outside import leads_here
+from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Answers, Card
 from appliance.shell import setting_up
 from appliance.shell.paths import Paths
@@ -85,6 +88,13 @@ class World:
         """Takes back what was written for a configuration that this box does not run."""
         with _said():
             self.ledger.undo()
+
+    def outside(self, answers: Answers) -> str:
+        """Whether the place at which peers are to find the tunnel leads here; asked while the configuration runs."""
+        status = ask(self.options, {"verb": "status"})["status"]
+        found = [ip_interface(each).ip for uplink in status["uplinks"] for each in uplink["addresses"]]
+        own = [str(each) for each in found if not each.is_link_local]
+        return leads_here(answers, setting_up.addresses_of(answers.get("reached_at", NONE)), own)
 
     def confirm(self) -> None:
         """A person on the console has not lost the box, whatever became of its network; over ssh only a new session

@@ -62,7 +62,8 @@ def test_from_the_first_screen_to_the_end() -> None:
     world = PaperWorld()
 
     async def story(app: SetupApp, pilot: Pilot[int]) -> None:
-        await through(app, pilot, site="zurich", admin="anna", admin_key=f"{KEY} anna@laptop")
+        answers = {"admin": "anna", "admin_key": f"{KEY} anna@laptop", "reached_at": "office.example.net"}
+        await through(app, pilot, site="zurich", **answers)
         assert app.stage == "secret"
         await enter(app, pilot, "a-long-password")
         assert app.stage == "repeat"
@@ -74,6 +75,7 @@ def test_from_the_first_screen_to_the_end() -> None:
         assert "10.120.0.1/24" in app.talk.text
         await enter(app, pilot)
         assert app.stage == "trial", shows(app, "said")
+        assert "from outside: office.example.net:51820 leads to this box" in shows(app, "long")
         await enter(app, pilot)
         assert app.stage == "done"
         assert "appliance peer add NAME" in shows(app, "long")

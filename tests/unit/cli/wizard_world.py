@@ -8,6 +8,7 @@ from appliance.cli.failure import Failure
 from appliance.cli.wizard.world import World
 from appliance.core.desired import compile_box
 from appliance.core.plan import plan, shown
+from appliance.core.setup.outside import leads_here
 from appliance.core.setup.seen import Answers, Card
 from appliance.core.state import Observed, ObservedLink
 
@@ -25,6 +26,7 @@ class PaperWorld(World):
         self.gives = "10.20.0.57/24"
         self.done: list[str] = []
         self.refuses = ""
+        self.leads_to = ("203.0.113.2",)
         self.takes_passwords = True
         self.stands = "trial"
         self.invited = "417-2930-5599"
@@ -65,6 +67,9 @@ class PaperWorld(World):
         self.done.append("apply")
         return {**self.plan(answers, text), "trial": {"seconds_left": 300, "works": ["the gateway answers"],
                                                       "not_seen_yet": []}}  # fmt: skip
+
+    def outside(self, answers: Answers) -> str:
+        return leads_here(answers, self.leads_to, ["203.0.113.2"])
 
     def confirm(self) -> None:
         self.done.append("confirm")
