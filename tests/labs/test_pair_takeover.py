@@ -136,13 +136,12 @@ def test_keepalived_killed(duo: Duo) -> None:
     prefer_alpha(duo)
 
 
-LAST_BREATH = """
-import os, subprocess, sys
-parent, child = sorted(map(int, subprocess.check_output(["pgrep", "-x", "keepalived"]).split()))
-os.kill(child, 19)
-subprocess.run(["ip", "-batch", "-"], input=sys.argv[1], text=True, check=True)
-os.kill(parent, 9)
-os.kill(child, 9)
+LAST_BREATH = """\
+cd /sys/fs/cgroup/system.slice/appliance-vrrp.service
+echo 1 >cgroup.freeze
+until grep -q 'frozen 1' cgroup.events; do :; done
+printf "$1" | ip -batch -
+echo 1 >cgroup.kill
 """
 
 
@@ -163,7 +162,7 @@ def test_keepalived_takes_the_virtual_addresses_with_it(duo: Duo) -> None:
     assert VIRTUAL in gone
     duo.bravo.freeze()
     try:
-        duo.alpha.run("python3", "-c", LAST_BREATH, gone)
+        duo.alpha.run("sh", "-euc", LAST_BREATH, "sh", gone)
         wait_for(lambda: sorted(standing()) == sorted(before), 1.5, "what was taken stands again")
         assert "with it; put back" in duo.alpha.journal("-u", "appliance")
         duo.host.ping(LAN_ROUTER)

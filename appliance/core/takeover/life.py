@@ -15,7 +15,7 @@ from appliance.core.takeover.actions import (
     StopKeepalived,
 )
 from appliance.core.takeover.box import Box
-from appliance.core.takeover.events import BACKUP, MASTER, STOP, Started
+from appliance.core.takeover.events import BACKUP, MASTER, Started
 
 
 def started(box: Box, event: Started) -> None:
@@ -74,12 +74,11 @@ def vrrp(box: Box, state: str) -> None:
     if box.parked and state == MASTER:
         return  # said before it was stopped
     if box.alive_at is None:
-        if state == STOP:
-            # A child that outlived its parent: the addresses are gone, and the partner takes over.
-            if box.orphan_until is not None:
-                role.end_orphan(box, "keepalived ended")
-            return
-        keepalived_started(box)
+        # A child that outlived its parent, and no keepalived that runs: one that is started is known before it speaks.
+        # Unless it says MASTER, the addresses are gone, and the partner takes over.
+        if state != MASTER and box.orphan_until is not None:
+            role.end_orphan(box, "keepalived ended")
+        return
     before, box.vrrp = box.vrrp, state
     if state == BACKUP and before == MASTER:
         redial.overheard(box)

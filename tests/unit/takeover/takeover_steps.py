@@ -24,7 +24,11 @@ class Bench:
         self.tell(e.ConfigurationChanged("digest", 7, configured, self.now))
 
     def tell(self, event: e.Event) -> tuple[a.Action, ...]:
-        return self.machine.handle(event)
+        done = self.machine.handle(event)
+        if only(a.StartKeepalived, done):
+            # As the supervisor does, before it reads another word.
+            done += self.machine.handle(e.KeepalivedStarted(self.now))
+        return done
 
     def later(self, seconds: float) -> tuple[a.Action, ...]:
         """Ticks at every deadline until so much later; all that was to be done meanwhile."""

@@ -385,6 +385,18 @@ def test_what_is_read_of_keepalived_after_its_end_does_not_keep_it_from_being_st
     assert "StartKeepalived" in kinds(bench.later(0.3))
 
 
+@pytest.mark.parametrize("late", ["BACKUP", "FAULT", "STOP", "MASTER"])
+def test_a_word_after_its_end_is_no_sign_of_life(late: str) -> None:
+    """A child that outlives its parent may say anything; the box must not believe that its keepalived runs."""
+    bench = Bench()
+    bench.master()
+    bench.hear("backup", 1)
+    bench.vrrp("BACKUP")
+    bench.tell(e.KeepalivedDied(bench.now))
+    bench.vrrp(late)
+    assert "StartKeepalived" in kinds(bench.later(0.5))
+
+
 def test_keepalived_that_dies_at_once_is_started_ever_more_slowly() -> None:
     bench = Bench()
     bench.booted()
