@@ -17,13 +17,13 @@ import os
 import sys
 from pathlib import Path
 
-from appliance.cli import session
-from appliance.cli.client import ask, file_request, print_plan, stop_on_problems
+from appliance.cli.client import ask, print_plan, stop_on_problems
 from appliance.cli.failure import Failure
+from appliance.cli.wizard.closing import next_steps
+from appliance.cli.wizard.world import World
 from appliance.core.setup.questions import QUESTIONS, SECOND, complete, problems, text_of
 from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Answers, Seen
-from appliance.shell.paths import Paths
 
 PASSWORD = "console_password"  # noqa: S105
 WITHIN_SECONDS = 90.0
@@ -68,11 +68,8 @@ def _may_begin(options: argparse.Namespace) -> str:
 
 def _by_file(options: argparse.Namespace) -> int:
     answers, password = _read(options.answers)
-    seen = Seen()
-    if not options.print:
-        from appliance.shell.setting_up import cards
-
-        seen = Seen(cards(), named=_may_begin(options))
+    world = World(options, "" if options.print else _may_begin(options))
+    seen = Seen() if options.print else Seen(world.cards(), named=world.named)
     # The defaults know nothing of this machine: the same answers mean the same on every box.
     whole = complete(answers, Seen())
     if wrong := problems({**answers, **{key: whole[key] for key in whole if whole[key]}}, seen):
@@ -82,12 +79,15 @@ def _by_file(options: argparse.Namespace) -> int:
     if whole["pair"] == SECOND:
         if options.print:
             raise Failure("the second box of a pair gets its appliance.yaml from the first one")
-        return _second(options, whole["code"], password)
+        print(world.join(whole["code"]))
+        if password:
+            world.password(password)
+        return 0
     text = text_of(whole, seen)
     if options.print:
         print(text, end="")
         return 0
-    _apply(options, whole, text, password, seen.named)
+    _apply(world, whole, text, password)
     return 0
 
 
@@ -108,53 +108,18 @@ def _read(path: Path) -> tuple[Answers, str]:
     return answers, answers.pop(PASSWORD, "")
 
 
-def _second(options: argparse.Namespace, code: str, password: str) -> int:
-    from appliance.cli.pair import join_by_code
-
-    print(join_by_code(argparse.Namespace(root=options.root, code=code, replace=options.replace)))
-    _console(options, password)
-    return 0
-
-
-def _apply(options: argparse.Namespace, answers: Answers, text: str, password: str, named: str) -> None:
-    from appliance.cli.wizard.closing import next_steps
-    from appliance.cli.wizard.world import World
-    from appliance.shell.setting_up import Ledger, Refused, keep_password, name_box, provider_file, put_file
-
-    paths, ledger = Paths(options.root), Ledger()
-    try:
-        with ledger.writing(paths.box, provider_file(paths)):
-            name_box(paths, answers, named)
-            keep_password(paths, answers)
-    except Refused as error:
-        raise Failure(str(error)) from None
-    request = {"within": WITHIN_SECONDS, "confirm": "auto", "origin": session.caller()}
-    try:
-        apply = {**file_request("apply", text.encode()), **request, "administrator": session.administrator()}
-        answer = ask(options, apply)
-        stop_on_problems("what follows from the answers", answer)
-    except Failure:
-        ledger.undo()
-        raise
+def _apply(world: World, answers: Answers, text: str, password: str) -> None:
+    answer = world.attempt(answers, text, {"within": WITHIN_SECONDS, "confirm": "auto"})
+    if answer.get("problems"):
+        world.undo()
+    stop_on_problems("what follows from the answers", answer)
     print_plan(answer)
-    put_file(paths, text)
-    _console(options, password)
+    world.put(text)
+    if password:
+        world.password(password)
     print("the box is set up")
     if not password and answers["admin"] == NONE:
         print("  nobody can log in to it: no administrator, and no console_password")
-    recipient = str(ask(options, {"verb": "status"})["status"]["bundles"]["age_recipient"])
-    lines = next_steps(answers, recipient)
-    if outside := World(options, named).outside(answers):
-        lines.insert(0, outside)
-    for line in lines:
+    outside = world.outside(answers)
+    for line in [*([outside] if outside else []), *next_steps(answers, world.recipient())]:
         print(f"  {line}")
-
-
-def _console(options: argparse.Namespace, password: str) -> None:
-    if password:
-        from appliance.shell.setting_up import Refused, set_console_password
-
-        try:
-            set_console_password(Paths(options.root), password)
-        except Refused as error:
-            raise Failure(str(error)) from None

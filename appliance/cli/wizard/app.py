@@ -407,7 +407,8 @@ class SetupApp(App[int]):
         lines = [f"works: {fact}" for fact in trial["works"]]
         lines += [f"not seen yet: {fact}" for fact in trial["not_seen_yet"]]
         lines += [f"note: {each}" for each in answer["warnings"]]
-        lines += [f"from outside: {each}" for each in [outside] if each]
+        if outside:
+            lines.append(f"from outside: {outside}")
         lines.append(f"Try it from a computer in the office: gateway {lan}. Does a web page open?")
         if self.world.by_ssh:
             lines.append("You came by ssh: log in anew, and call `sudo appliance confirm` there.")

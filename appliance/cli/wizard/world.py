@@ -10,7 +10,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 from appliance.cli import session
-from appliance.cli.client import ask, file_request
+from appliance.cli.client import Refusal, ask, file_request
 from appliance.cli.failure import Failure
 from appliance.core.setup.outside import leads_here
 from appliance.core.setup.render import NONE
@@ -75,14 +75,30 @@ class World:
 
     def apply(self, answers: Answers, text: str) -> dict[str, Any]:
         """Begins the trial; it ends by confirm(), by give_back(), or by itself."""
-        self._prepare(answers)
-        request = {**file_request("apply", text.encode()), "within": TRIAL_SECONDS, "origin": session.caller()}
-        answer = self._sound(ask(self.options, {**request, "administrator": session.administrator()}))
+        answer = self._sound(self.attempt(answers, text, {"within": TRIAL_SECONDS}))
         self.number = answer["trial"]["generation"] if answer["trial"] else None
         # Now and not at the end: it may be confirmed in a session that outlives this one.
+        self.put(text)
+        return answer
+
+    def attempt(self, answers: Answers, text: str, how: dict[str, Any]) -> dict[str, Any]:
+        """The answer to `apply`; what is not taken leaves nothing."""
+        self._prepare(answers)
+        request = {**file_request("apply", text.encode()), **how, "origin": session.caller()}
+        try:
+            return ask(self.options, {**request, "administrator": session.administrator()})
+        except Refusal:
+            self.undo()
+            raise
+        except Failure:
+            # It may run all the same, and what it presupposes must be there.
+            self.ledger = setting_up.Ledger()
+            raise
+
+    def put(self, text: str) -> None:
+        """Lays the result where the administrator finds it."""
         with _said(), self.ledger.writing(self.paths.configuration):
             setting_up.put_file(self.paths, text)
-        return answer
 
     def undo(self) -> None:
         """Takes back what was written for a configuration that this box does not run."""
@@ -136,7 +152,7 @@ class World:
         """What the file presupposes: which of its boxes this one is, and the password that it names."""
         now = str(ask(self.options, {"verb": "status"})["status"]["box"] or "")
         if now != self.named:
-            raise Failure(f"this box was set up as {now} meanwhile, by another session or a bundle; F10 leaves")
+            raise Failure(f"this box was set up as {now} meanwhile, by another session or a bundle")
         with _said(), self.ledger.writing(self.paths.box, setting_up.provider_file(self.paths)):
             setting_up.name_box(self.paths, answers, self.named)
             setting_up.keep_password(self.paths, answers)
