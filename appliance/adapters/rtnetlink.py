@@ -243,27 +243,20 @@ class RtNetlink:
                 self.socket.link("set", index=index, state="up" if up else "down")
 
     def add_address(self, device: str, address: str) -> None:
-        host, _, length = address.partition("/")
-        # IFA_F_NODAD: nobody else lives on a tunnel, and a tentative address cannot be bound to.
-        flags = {"flags": 0x02} if ":" in host else {}
         with _refusal(f"add the address {address} to {device}", errno.EEXIST):
-            self.socket.addr("add", index=self._index(device), address=host, prefixlen=int(length), **flags)
+            self.socket.addr("add", index=self._index(device), **_new_address(address))
 
     def lend_address(self, device: str, address: str, seconds: float) -> None:
         """For so long, and with our protocol number, which goes when networkd sets the address itself."""
-        host, _, length = address.partition("/")
         valid = min(max(int(seconds), 1), FOR_EVER)
-        flags = {"flags": 0x02} if ":" in host else {}
         with _refusal(f"add the address {address} to {device}"):
             self.socket.addr(
                 "replace",
                 index=self._index(device),
-                address=host,
-                prefixlen=int(length),
                 proto=PROTOCOL,
                 # pyroute2 0.7.7 takes valid_lft= and sends nothing of it.
                 cacheinfo={"valid": valid, "preferred": valid},
-                **flags,
+                **_new_address(address),
             )
 
     def lend_default(self, device: str, gateway: str, source: str, metric: int) -> None:
@@ -283,14 +276,12 @@ class RtNetlink:
 
     def add_virtual_address(self, virtual: VirtualAddress) -> bool:
         """As keepalived does, and in its name; False where it is there already."""
-        host, _, length = virtual.address.partition("/")
-        more: dict[str, Any] = {"flags": 0x02} if ":" in host else {}
+        more = _new_address(virtual.address)
         if virtual.deprecated:
             more["cacheinfo"] = {"valid": FOR_EVER, "preferred": 0}
         added = False
         with _refusal(f"add the address {virtual.address} to {virtual.device}", errno.EEXIST):
-            index = self._index(virtual.device)
-            self.socket.addr("add", index=index, address=host, prefixlen=int(length), proto=RTPROT_KEEPALIVED, **more)
+            self.socket.addr("add", index=self._index(virtual.device), proto=RTPROT_KEEPALIVED, **more)
             added = True
         return added
 
@@ -342,6 +333,13 @@ class RtNetlink:
     def delete_rule(self, rule: Rule) -> None:
         with _refusal(f"delete the rule {rule_text(rule)}", errno.ENOENT):
             self.socket.rule("del", **_rule_request(rule))
+
+
+def _new_address(address: str) -> dict[str, Any]:
+    """What a request says of an address that is added."""
+    host, _, length = address.partition("/")
+    # IFA_F_NODAD: nobody else has what is added here, and a tentative address cannot be bound to.
+    return {"address": host, "prefixlen": int(length), **({"flags": 0x02} if ":" in host else {})}
 
 
 def _kind(message: Any) -> str:

@@ -13,7 +13,7 @@ What tells is the engines' own word on the last handshake, so nothing is remembe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from appliance.core.state import OLD, Desired, DesiredPeer, DesiredTunnel, Observed, ObservedDevice, Route
@@ -104,10 +104,9 @@ def notices(desired: Desired, observed: Observed) -> tuple[str, ...]:
     if not now:
         return ()
     found: list[str] = []
-    if undated := [peer.name for tunnel in desired.tunnels for peer in _undated(tunnel)]:
-        names = ", ".join(undated[:8]) + (f" and {len(undated) - 8} more" if len(undated) > 8 else "")
-        if desired.key_days:
-            found.append(f"keys.max_age says nothing of {names}: `since:` does not say when their keys were made")
+    undated = [peer.name for tunnel in desired.tunnels for peer in _undated(tunnel)] if desired.key_days else []
+    if undated:
+        found.append(f"keys.max_age says nothing of {_few(undated)}: `since:` does not say when their keys were made")
     for tunnel in in_force(desired, observed).tunnels:
         found += _own_key(desired, tunnel, observed)
         for peer in tunnel.peers if not tunnel.replaced_by else ():
@@ -129,6 +128,10 @@ def notices(desired: Desired, observed: Observed) -> tuple[str, ...]:
             if not tunnel.replaced_by and expired(peer, now) and not peer.replaced_by
         ]
     return tuple(found)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _undated(tunnel: DesiredTunnel) -> list[DesiredPeer]:
@@ -153,9 +156,8 @@ def _own_key(desired: Desired, tunnel: DesiredTunnel, observed: Observed) -> Ite
         if link and not link.up:
             yield f"{end}; who still uses it, the master says"
         elif left:
-            names = ", ".join(left[:8]) + (f" and {len(left) - 8} more" if len(left) > 8 else "")
             # One command for all of them: `peer show` says what is new in a file.
-            yield f"{end}; not seen with the new one yet: {names} (new files: appliance peer show NAME)"
+            yield f"{end}; not seen with the new one yet: {_few(left)} (new files: appliance peer show NAME)"
         else:
             yield f"{end}, and everybody uses the new one: appliance peer rotate --own --tunnel {tunnel.base} --finish"
         return

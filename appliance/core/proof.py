@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
+from appliance.core.in_force import SESSION_SECONDS
 from appliance.core.state import OLD, ON_LINK, Desired, DesiredPeer, Door, Observed, ObservedPeer, Uplink
 
 GATEWAY = "gateway"
@@ -18,8 +19,6 @@ PEER = "peer"
 MANAGEMENT = "management"
 PARTNER = "partner"
 
-ALIVE_SECONDS = 180.0
-"""A session ends so long after its handshake (REJECT_AFTER_TIME, WireGuard whitepaper, section 6.1)."""
 _HANDSHAKE_BYTES = (92, 148)
 """A response, an initiation (whitepaper, section 5.4): a peer that has sent nothing else has not decrypted ours."""
 
@@ -191,7 +190,7 @@ def _open(ports: tuple[str, ...], port: int) -> bool:
 
 
 def _alive(state: ObservedPeer, wall: float) -> bool:
-    return bool(state.last_handshake) and wall - state.last_handshake < ALIVE_SECONDS and bool(state.received)
+    return bool(state.last_handshake) and wall - state.last_handshake < SESSION_SECONDS and bool(state.received)
 
 
 def _state(observed: Observed, device: str, peer: DesiredPeer) -> ObservedPeer | None:

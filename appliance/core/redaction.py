@@ -49,14 +49,15 @@ class Redactor:
             phrase = content.decode(errors="replace").strip()
             if phrase and "\n" not in phrase and (len(phrase) < SHORTEST or " " in phrase):
                 whole = re.compile(rf"(?<!\w){re.escape(phrase)}(?!\w)")
-                self.phrases.append((whole, f"[redacted: {name}]"))
+                # A backslash is none of `sub`.
+                self.phrases.append((whole, f"[redacted: {name}]".replace("\\", r"\\")))
             for form in forms(content):
                 self.starts.setdefault(form[:SHORTEST], {})[form] = name
 
     def clean(self, text: str) -> str:
         """The text, with a word in brackets where a secret stood."""
         for phrase, instead in self.phrases:
-            text = phrase.sub(lambda _, instead=instead: instead, text)  # type: ignore[misc]
+            text = phrase.sub(instead, text)
         text = _LONG.sub(lambda word: self._word(word[0]), text)
         for pattern, instead in _LOOKS_SECRET:
             text = pattern.sub(instead, text)

@@ -26,6 +26,7 @@ from appliance.core.doctor.evidence import (
 )
 from appliance.core.doctor.power import FILES, read
 from appliance.core.doctor.wire import Ear, Frame
+from appliance.core.in_force import SESSION_SECONDS
 from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.peers import endpoint_parts, is_name
 from appliance.core.proof import inside
@@ -50,8 +51,6 @@ UNIT = "appliance.service"
 SHORT_SECONDS = 5.5
 LONG_SECONDS = 12.0
 AT_ONCE = 64
-SESSION_SECONDS = 180.0
-"""REJECT_AFTER_TIME (WireGuard whitepaper, section 6.1)."""
 MOST_CALLED = 32
 """So many peers with an endpoint are called; the others are judged by what they say themselves."""
 MOST_SOURCES = 2

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from appliance.adapters.errors import Refused
+from appliance.core.in_force import SESSION_SECONDS
 from appliance.core.plan import Plan, Planned, plan
 from appliance.core.state import ALONE, Desired, Observed, ObservedDevice, Role, nothing
 from appliance.core.steps import ReloadNetworkd, SetPeers, Step
@@ -22,8 +23,6 @@ log = logging.getLogger("appliance.keeper")
 SETTLE_SECONDS = 10.0
 NETWORKD_SECONDS = 2.0
 """After so long networkd is asked once more for an address that it was to set."""
-SEEN_SECONDS = 180.0
-"""A session ends so long after its handshake (REJECT_AFTER_TIME); a peer that has none is not called."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """After a repair that did not go through; only while something is amiss."""
 
@@ -100,7 +99,8 @@ class Keeper:
     def remember(self, devices: dict[str, ObservedDevice]) -> None:
         """Keeps in mind where each peer was lately. Only a dead engine is ever replaced from it, since the living one
         can be asked."""
-        since = time.time() - SEEN_SECONDS
+        # One without a session is not called.
+        since = time.time() - SESSION_SECONDS
         for tunnel in self.desired.tunnels if self.desired else ():
             state = devices.get(tunnel.device)
             for peer in tunnel.peers if state else ():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance import __version__
-from appliance.core.in_force import DAY_SECONDS, behind, expired, moved, notices, standing
+from appliance.core.in_force import DAY_SECONDS, SESSION_SECONDS, behind, expired, moved, notices, standing
 from appliance.core.plan import Plan, running_engine
 from appliance.core.pppoe_words import trouble
 from appliance.core.state import (
@@ -24,9 +24,6 @@ from appliance.core.state import (
     Uplink,
 )
 from appliance.core.status_words import SCHEMA
-
-UP_SECONDS = 180.0
-"""A session ends 180 s after its handshake (REJECT_AFTER_TIME, WireGuard whitepaper, section 6.1)."""
 
 
 def report(
@@ -159,7 +156,7 @@ def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float, tal
     """None for old keys that are used no more. `talks`: data went both ways lately."""
     state = device.peers.get(peer.public_key) if device else None
     age = time.time() - state.last_handshake if state and state.last_handshake else None
-    alive = age is not None and age < UP_SECONDS
+    alive = age is not None and age < SESSION_SECONDS
     if state is None and peer.replaced_by:
         return None
     away = "expired" if expired(peer, at_least) else "absent"

@@ -20,7 +20,7 @@ from appliance.adapters import memory
 from appliance.adapters.errors import Refused
 from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
-from appliance.core.in_force import moved, overdue, replacing
+from appliance.core.in_force import SESSION_SECONDS, moved, overdue, replacing
 from appliance.core.pair.link import enrolled, with_pair_link
 from appliance.core.pair.names import PAIR_DEVICE
 from appliance.core.plan import Plan, plan, shown
@@ -40,7 +40,7 @@ from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
 from appliance.supervisor.networkd import NetworkdWatch
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.proving import after_restart, differs, works
-from appliance.supervisor.report import UP_SECONDS, report
+from appliance.supervisor.report import report
 from appliance.supervisor.step import Step
 from appliance.supervisor.time_floor import LoneClock, known_time, stored_floor
 from appliance.supervisor.trials import Trials
@@ -381,7 +381,7 @@ class Supervisor:
             notes.append(NOT_PAIRED)
         if not self.pair and self.clock.sentence:
             notes.append(self.clock.sentence)
-        talking = self.keeper.traffic.both_ways(time.monotonic(), UP_SECONDS)
+        talking = self.keeper.traffic.both_ways(time.monotonic(), SESSION_SECONDS)
         found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters(), talking)
         found.update(self.trials.report())
         found["update"] = turns.sentence(self.paths)
