@@ -233,10 +233,10 @@ LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<mac>[0-9a-f:]{17}) > .*")
 ADVERT_BEFORE, ADVERT_AFTER = 1.0, 0.1
 """Who says by VRRP that it is master may speak: for so many seconds around each advert. An emulated processor may keep
 an advert waiting."""
-ASKS_FOR_THE_OTHER = re.compile(r"who-has (203\.0\.113|192\.168\.10)\.[23] tell \1\.[23],")
+ASKS_FOR_THE_OTHER = re.compile(r"who-has (?P<other>(203\.0\.113|192\.168\.10)\.[23]) tell \2\.[23],")
 ASKS_AGAIN = 1.0
 """Adverts go to the other box alone. Without power it has no MAC address, soon, and what is seen of an advert is the
-question for that, which the kernel puts once a second (neigh/default/retrans_time_ms)."""
+question for that, which the kernel puts once a second (neigh/default/retrans_time_ms); a box with power answers."""
 
 
 @contextmanager
@@ -264,9 +264,12 @@ def voices(pair: Pair, captures: list[Capture]) -> Voices:
     said = [(float(match["at"]), names[match["mac"]], match[0]) for match in found if match["mac"] in names]
     said.sort()
     adverts = {box.name: [at for at, name, line in said if name == box.name and "VRRP" in line] for box in pair.boxes}
+    answers = [(at, line) for at, _, line in said if " is-at " in line]
     for at, name, line in said:
-        if ASKS_FOR_THE_OTHER.search(line):
-            adverts[name] += [at, at + ASKS_AGAIN]
+        if asked := ASKS_FOR_THE_OTHER.search(line):
+            answer = f"Reply {asked['other']} is-at"
+            if not any(at <= when <= at + ASKS_AGAIN and answer in reply for when, reply in answers):
+                adverts[name] += [at, at + ASKS_AGAIN]
     for each in adverts.values():
         each.sort()
     masters = [each for each in said if ".51820 >" in each[2] or _answers_for_the_virtual(each[2])]

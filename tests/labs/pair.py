@@ -183,13 +183,13 @@ def ready(box: Box) -> None:
     wait_for(lambda: pair(box).get("not_ready") in fine, 30, f"{box.name} could take over")
 
 
-def hand_over(box: Box, other: str) -> None:
+def hand_over(box: Box, other: str, patience: float = 10, every: float = 0.2) -> None:
     """As soon as the box has heard that the other one is ready; a supervisor that was just started may not have yet."""
 
     def asked() -> bool:
         return f"asked {other}" in box.run("appliance", "handover", check=False).stdout
 
-    wait_for(asked, 10, f"{box.name} hands over", 0.2)
+    wait_for(asked, patience, f"{box.name} hands over", every)
 
 
 def prefer_alpha(duo: Duo) -> None:

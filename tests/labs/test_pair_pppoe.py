@@ -30,7 +30,7 @@ import pytest
 
 from tests.lab import Box, Capture, Connections, Lab, Node, Probe, capture, wait_for, wg_quick_peer
 from tests.labs.office import status
-from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, Duo, pair
+from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, Duo, hand_over, pair
 from tests.labs.pppoe_provider import PASSWORD, USER
 from tests.labs.pppoe_stand_in import OPEN_SESSIONS, StandIn, stand_in_for_pppd
 from tests.labs.wiring import side_by_side
@@ -127,11 +127,6 @@ def silent(box: Box) -> None:
 def in_order(box: Box) -> None:
     done = lambda: box.run("appliance", "status", "--json", check=False).returncode == 0  # noqa: E731
     wait_for(done, PATIENCE, f"{box.name} is as its file says", 2)
-
-
-def hand_over(box: Box, other: str) -> None:
-    asked = lambda: f"asked {other}" in box.run("appliance", "handover", check=False).stdout  # noqa: E731
-    wait_for(asked, PATIENCE, f"{box.name} hands over", 2)
 
 
 @contextmanager
@@ -246,13 +241,13 @@ def test_planned_handover_and_another_address(duo: SessionDuo) -> None:
     """Peers are called from the new address, and nothing hides behind the old one."""
     session = number(duo.alpha)
     with capture(duo.internet, "line", "pppoed", "-e") as said, kept(duo, "planned handover"):
-        hand_over(duo.alpha, "bravo")
+        hand_over(duo.alpha, "bravo", PATIENCE, 2)
         assert online(duo.bravo) == ADDRESS
     ended_then_dialled(said, session)
     silent(duo.alpha)
     duo.provider.lend("100.64.0.77")
     with traffic(duo, "planned handover, and another address comes with it"):
-        hand_over(duo.bravo, "alpha")
+        hand_over(duo.bravo, "alpha", PATIENCE, 2)
         assert online(duo.alpha) == "100.64.0.77"
     with capture(duo.internet, "any", f"src host {ADDRESS}") as stale, traffic(duo, "nothing happens"):
         in_order(duo.alpha)

@@ -23,14 +23,17 @@ LAYERS = {
 }
 
 
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path: Path, at_once: bool = False) -> set[str]:
+    """What a module names in its imports; a name that comes from a package may be a module of it. `at_once`: without
+    what its functions import when they are called."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    for node in tree.body if at_once else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.add(node.module or "")
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 
@@ -55,27 +58,28 @@ def test_adapters_do_not_know_the_configuration_model() -> None:
 
 
 def test_the_supervisor_never_loads_the_parsers() -> None:
-    """pydantic and yaml belong to the child that compiles: 14 MB for the life of the box."""
+    """pydantic and yaml belong to the child that compiles."""
+    for layer in ("supervisor", "shell", "adapters"):
+        for path in (PACKAGE / layer).rglob("*.py"):
+            forbidden = {
+                "appliance.core.model",
+                "appliance.core.check",
+                "appliance.core.document",
+                "appliance.core.desired",
+            }
+            assert not imports(path) & forbidden, path.name
+
+
+def test_nothing_that_the_supervisor_loads_loads_them_either() -> None:
+    """14 MB for the life of the box."""
     way = {"appliance.supervisor.service": ""}
     queue = list(way)
     while queue:
         name = queue.pop()
         path = PACKAGE.parent / name.replace(".", "/")
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        for each in loaded(path) if path.exists() else ():
+        for each in imports(path, at_once=True) if path.exists() else ():
             assert each.split(".")[0] not in {"pydantic", "pydantic_core", "yaml"}, f"{each} by {name}, by {way[name]}"
             if each.startswith("appliance.") and each not in way:
                 way[each] = name
                 queue.append(each)
-
-
-def loaded(path: Path) -> set[str]:
-    """What importing a module imports: not what its functions import when they are called. A name that is imported
-    from a package may be a module of it."""
-    found = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
