@@ -57,6 +57,19 @@ async def setup_screens() -> None:
         picture("setup-done")
 
 
+async def code_screen() -> None:
+    """The first colleague's, on a screen that has room for it."""
+    app = SetupApp(PaperWorld())
+    async with app.run_test(size=(80, 43)) as pilot:
+        await pilot.pause()
+        who = {"admin": "anna", "admin_key": f"{KEY} anna@laptop", "peer": "anna-phone"}
+        await through(app, pilot, site="zurich", reached_at="office.example.net", **who)
+        for text in ("", None, None):
+            await enter(app, pilot, text)
+        await pilot.pause()
+        kept(app, "appliance setup", "setup-code")
+
+
 async def watch_screen() -> None:
     app = WatchApp(lambda: office(0), office(0), every=60)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -89,4 +102,5 @@ if __name__ == "__main__":
     os.environ["TZ"] = "UTC"
     time.tzset()
     asyncio.run(setup_screens())
+    asyncio.run(code_screen())
     asyncio.run(watch_screen())

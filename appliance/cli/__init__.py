@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from appliance import __version__
-from appliance.cli.failure import Failure
+from appliance.cli.failure import Failure, sentence
 
 VERBS = {
     "setup": "the wizard: from a new box to an office that is online",
@@ -62,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:
         # What no verb has a better sentence for: a folder that is closed to this user, a full disk.
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"appliance: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"appliance: {sentence(error)}", file=sys.stderr)
         return 1
 
 

@@ -16,6 +16,16 @@ from appliance.shell.peering import new_pair, new_preshared_key
 
 
 def add(options: argparse.Namespace) -> int:
+    hand_out, notes = bring_in(options)
+    hand_out.show()
+    for note in notes:
+        print(f"note: {note}")
+    return 0
+
+
+def bring_in(options: argparse.Namespace, room: tuple[int, int] | None = None) -> tuple[HandOut, list[str]]:
+    """Makes it a peer of the box, and returns what its device is given and what is to be said of it. `room` are the
+    columns and lines for a QR code, None: the terminal's. Raises Failure, and nothing is left of it."""
     check_values(options)
     if not options.site and (options.remote or options.target != "wg-quick"):
         raise Failure("--remote and --for belong to a site; name the networks behind it: --site 192.168.30.0/24")
@@ -56,12 +66,9 @@ def add(options: argparse.Namespace) -> int:
     new_rules = [AllowRule.model_validate({"from": rule.from_, "to": rule.to}) for rule in rules]
     who = Who(tunnel, options.name, addresses, options.site or ())
     end = far_end(options, config, who, endpoint, new_rules)
-    hand_out = HandOut(options, files.keyed(end, keys.private if keys else None, psk), who, secret, config)
+    hand_out = HandOut(options, files.keyed(end, keys.private if keys else None, psk), who, secret, config, room)
     carry_out(options, file, content, {secret: psk}, hand_out.private)
-    hand_out.show()
-    for note in _notes(options, config, zone, new_rules):
-        print(f"note: {note}")
-    return 0
+    return hand_out, _notes(options, config, zone, new_rules)
 
 
 def _notes(options: argparse.Namespace, config: Config, zone: str, rules: Sequence[AllowRule]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from appliance.cli.apply import show_trial, trial_request
 from appliance.cli.client import Refusal, ask, file_request, print_plan, read_file, stop_on_problems
-from appliance.cli.failure import Failure
+from appliance.cli.failure import Failure, sentence
 from appliance.core.check import check
 from appliance.core.generations import CONFIRMED
 from appliance.core.model import Config
@@ -103,7 +103,7 @@ def carry_out(
             for name in kept:
                 store.drop(name)
         if isinstance(error, Refused | OSError):
-            raise Failure(f"{error}; nothing was changed") from None
+            raise Failure(f"{sentence(error)}; nothing was changed") from None
         raise
     for name in kept:
         if not store.here:

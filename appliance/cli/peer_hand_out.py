@@ -106,7 +106,15 @@ def far_end(
 class HandOut:
     """`private` are the files that are written before the change is tried; `show` is for when it runs."""
 
-    def __init__(self, options: argparse.Namespace, end: files.FarEnd, who: Who, secret: str, config: Config) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        end: files.FarEnd,
+        who: Who,
+        secret: str,
+        config: Config,
+        room: tuple[int, int] | None = None,
+    ) -> None:
         self.text = _text(options.target, end, who.tunnel, secret, config)
         self.private: dict[Path, bytes] = {}
         self.places: dict[Path, str] = {}
@@ -129,7 +137,7 @@ class HandOut:
         self.shown = not conf and not options.png
         # A key that stays on the device leaves nothing for a phone to read.
         drawn = self.shown and not options.conf and end.private_key and not who.networks
-        self.code = peer_qr.terminal(self.text) if drawn else ""
+        self.code = peer_qr.lines(self.text, room) if drawn else []
 
     def show(self) -> None:
         for path in self.private:
@@ -137,7 +145,7 @@ class HandOut:
             where = f"goes to {place} on the other box" if place else "for the other side alone"
             print(f"{path}: {where}; remove it here when it is there")
         if self.code:
-            print(self.code)
+            print(peer_qr.coloured(self.code))
             print("scan it with the WireGuard app; it is shown this once, and the box does not keep it")
         elif self.shown:
             sys.stdout.write(self.text)

@@ -8,7 +8,7 @@ import sys
 
 import segno
 
-from appliance.cli.failure import Failure
+from appliance.cli.failure import NoRoom
 
 BORDERS = (4, 2, 1)
 """Light modules around the code: ISO/IEC 18004 wants 4; cameras find it with fewer where a terminal is small."""
@@ -23,31 +23,37 @@ def png(text: str) -> bytes:
     return out.getvalue()
 
 
-def terminal(text: str) -> str:
-    """Lines for this terminal, two rows of modules in each. Fails where it has no room, while nothing is done yet."""
+def lines(text: str, room: tuple[int, int] | None = None) -> list[str]:
+    """Two rows of modules in each line, dark ones as foreground. Raises NoRoom where `room` (columns, lines) is too
+    small; by default it is what the terminal has beside a prompt."""
     code = _code(text)
     size = shutil.get_terminal_size()
+    columns, rows = room or (size.columns, size.lines - 1)
     for border in BORDERS:
         width = code.symbol_size(border=border)[0]
-        if not sys.stdout.isatty() or (width <= size.columns and width // 2 + 2 <= size.lines):
+        if (room is None and not sys.stdout.isatty()) or (width <= columns and (width + 1) // 2 <= rows):
             return _drawn(code, border)
     need = code.symbol_size(border=BORDERS[-1])[0]
-    raise Failure(
+    raise NoRoom(
         f"the QR code needs {need} columns and {need // 2 + 2} lines, and this terminal has {size.columns} and "
         f"{size.lines}; make it larger, or write a picture or a file: --png FILE, --conf FILE"
     )
+
+
+def coloured(drawn: list[str]) -> str:
+    """For a terminal, whatever colours it has."""
+    return "\n".join(f"{_BLACK_ON_WHITE}{line}{_PLAIN}" for line in drawn)
 
 
 def _code(text: str) -> segno.QRCode:
     return segno.make_qr(text, error="l", boost_error=False)
 
 
-def _drawn(code: segno.QRCode, border: int) -> str:
+def _drawn(code: segno.QRCode, border: int) -> list[str]:
     rows = [tuple(row) for row in code.matrix_iter(border=border)]
     if len(rows) % 2:
         rows.append((0,) * len(rows[0]))
-    lines = []
-    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
-        line = "".join(_BLOCKS[int(bool(above)), int(bool(below))] for above, below in zip(upper, lower, strict=True))
-        lines.append(f"{_BLACK_ON_WHITE}{line}{_PLAIN}")
-    return "\n".join(lines)
+    return [
+        "".join(_BLOCKS[int(bool(above)), int(bool(below))] for above, below in zip(upper, lower, strict=True))
+        for upper, lower in zip(rows[::2], rows[1::2], strict=True)
+    ]

@@ -2,7 +2,8 @@
 It asks, shows the appliance.yaml that follows and what it will do, tries it, and keeps it when you say that it works.
 With --answers FILE (YAML, `question: answer`) it asks nothing: the same answers always give the same appliance.yaml,
 which is tried and kept on full proof (as `apply --confirm auto`). --print shows it and changes nothing; --questions
-lists what can be answered. `console_password:` in the file sets the console's login, for user admin.
+lists what can be answered. `console_password:` in the file sets the console's login, for user admin; `peer_file:` is
+where the keys of the first peer go (without it they are shown).
 Exit code 0: done; 1: not, and why.
 
 example:
@@ -21,11 +22,13 @@ from appliance.cli.client import ask, print_plan, stop_on_problems
 from appliance.cli.failure import Failure
 from appliance.cli.wizard.closing import next_steps
 from appliance.cli.wizard.world import World
+from appliance.core.setup import first_peer
 from appliance.core.setup.questions import QUESTIONS, SECOND, complete, problems, text_of
 from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Answers, Seen
 
 PASSWORD = "console_password"  # noqa: S105
+PEER_FILE = "peer_file"
 WITHIN_SECONDS = 90.0
 
 
@@ -67,7 +70,7 @@ def _may_begin(options: argparse.Namespace) -> str:
 
 
 def _by_file(options: argparse.Namespace) -> int:
-    answers, password = _read(options.answers)
+    answers, password, peer_file = _read(options.answers)
     world = World(options, "" if options.print else _may_begin(options))
     seen = Seen() if options.print else Seen(world.cards(), named=world.named)
     # The defaults know nothing of this machine: the same answers mean the same on every box.
@@ -87,12 +90,12 @@ def _by_file(options: argparse.Namespace) -> int:
     if options.print:
         print(text, end="")
         return 0
-    _apply(world, whole, text, password)
+    _apply(world, whole, text, password, peer_file)
     return 0
 
 
-def _read(path: Path) -> tuple[Answers, str]:
-    """The answers, each as text; and the password of the console, "" for none."""
+def _read(path: Path) -> tuple[Answers, str, str]:
+    """The answers, each as text; the password of the console, and the file for the first peer, "" for none."""
     from appliance.core.document import read_document
     from appliance.core.problems import ConfigurationError
 
@@ -105,10 +108,10 @@ def _read(path: Path) -> tuple[Answers, str]:
     if not isinstance(value, dict) or any(isinstance(each, dict | list) or each is None for each in value.values()):
         raise Failure(f"{path}: write one answer a line, as `question: answer`; see `appliance setup --questions`")
     answers = {key: str(each) for key, each in value.items()}
-    return answers, answers.pop(PASSWORD, "")
+    return answers, answers.pop(PASSWORD, ""), answers.pop(PEER_FILE, "")
 
 
-def _apply(world: World, answers: Answers, text: str, password: str) -> None:
+def _apply(world: World, answers: Answers, text: str, password: str, peer_file: str) -> None:
     answer = world.attempt(answers, text, {"within": WITHIN_SECONDS, "confirm": "auto"})
     if answer.get("problems"):
         world.undo()
@@ -120,6 +123,15 @@ def _apply(world: World, answers: Answers, text: str, password: str) -> None:
     print("the box is set up")
     if not password and answers["admin"] == NONE:
         print("  nobody can log in to it: no administrator, and no console_password")
+    trouble = ""
+    if first_peer.named(answers):
+        try:
+            world.hand_out_first_peer(answers, peer_file)
+        except Failure as failure:
+            trouble = str(failure)
+    brought_in = first_peer.named(answers) and not trouble
     outside = world.outside(answers)
-    for line in [*([outside] if outside else []), *next_steps(answers, world.recipient())]:
+    for line in [*([outside] if outside else []), *next_steps(answers, world.recipient(), brought_in)]:
         print(f"  {line}")
+    if trouble:
+        raise Failure(f"the box is set up, but {answers['peer']} has no keys yet: {trouble}")

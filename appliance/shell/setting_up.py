@@ -222,19 +222,23 @@ def _content(path: Path) -> _Content:
         return None
 
 
-# -- keys on a stick --------------------------------------------------------------------------------------------------
+# -- a stick ----------------------------------------------------------------------------------------------------------
 
 
 def keys_on_sticks() -> dict[str, str]:
     """The public keys (*.pub, one line each) in the top folders of all removable disks, by the file's name."""
-    listed = json.loads(_said("lsblk", "--json", "--paths", "--output", "NAME,RM,HOTPLUG,FSTYPE") or "{}")
     found: dict[str, str] = {}
-    for disk in listed.get("blockdevices", []):
-        for part in (disk, *disk.get("children", [])):
-            if part.get("fstype") and (part.get("rm") or part.get("hotplug")):
-                with _mounted(part["name"]) as folder:
-                    found |= _keys_in(folder)
+    for device in _removable():
+        with _mounted(device) as folder:
+            found |= _keys_in(folder)
     return found
+
+
+def _removable() -> list[str]:
+    """The file systems on removable disks, as devices."""
+    listed = json.loads(_said("lsblk", "--json", "--paths", "--output", "NAME,RM,HOTPLUG,FSTYPE") or "{}")
+    parts = [part for disk in listed.get("blockdevices", []) for part in (disk, *disk.get("children", []))]
+    return [part["name"] for part in parts if part.get("fstype") and (part.get("rm") or part.get("hotplug"))]
 
 
 def _keys_in(folder: Path | None) -> dict[str, str]:
@@ -247,9 +251,26 @@ def _keys_in(folder: Path | None) -> dict[str, str]:
 
 
 @contextmanager
-def _mounted(device: str) -> Iterator[Path | None]:
+def writable_stick() -> Iterator[Path]:
+    """The top folder of the first removable disk that takes files; what was written is on it at the end.
+
+    Raises Refused where there is none, or where it went away meanwhile.
+    """
+    for device in _removable():
+        with _mounted(device, "rw") as folder:
+            if folder is None or not os.access(folder, os.W_OK):
+                continue
+            yield folder
+            if _said("sync", "--file-system", str(folder)) is None:
+                raise Refused("the stick went away while it was written to")
+            return
+    raise Refused("no stick that takes files is found; put one in")
+
+
+@contextmanager
+def _mounted(device: str, how: str = "ro") -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory(prefix="appliance-stick-") as folder:
-        mounted = _said("mount", "-o", "ro,nosuid,nodev,noexec", device, folder) is not None
+        mounted = _said("mount", "-o", f"{how},nosuid,nodev,noexec", device, folder) is not None
         try:
             yield Path(folder) if mounted else None
         finally:

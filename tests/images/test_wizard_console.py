@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,8 +62,13 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
             target.sendall(data)
 
 
-def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine) -> None:
-    machine.power_on(CARDS).booted(PATIENCE)
+def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    with stick.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.vfat", stick], check=True, capture_output=True)
+    plugged = ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,file={stick}"]
+    machine.power_on([*CARDS, *plugged, "-device", "usb-storage,drive=stick"]).booted(PATIENCE)
     machine.console.wait_for("This box is new. Press Enter to set it up", PATIENCE)
     assert machine.sh("stty -F /dev/ttyS0 speed").strip() == "115200"
     with serial_screen(machine) as screen:
@@ -92,13 +98,12 @@ def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine) -> None:
         screen.shows("The tunnel for colleagues")
         screen.write("office")
         screen.press("Enter")
-        for title in (
-            "The tunnel's UDP port",
-            "The box's address in the tunnel",
-            "Where is the box found from outside?",
-        ):
+        for title in ("The tunnel's UDP port", "The box's address in the tunnel"):
             screen.shows(title)
             screen.press("Enter")
+        screen.shows("Where is the box found from outside?")
+        screen.write("office.example.net")
+        screen.press("Enter")
         screen.shows("Who looks after this box?")
         screen.write("anna")
         screen.press("Enter")
@@ -108,6 +113,9 @@ def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine) -> None:
         screen.shows("Who may sign configurations?")
         screen.press("Enter")
         screen.shows("Who connects first?")
+        screen.press("Enter")
+        screen.shows("What is it called?")
+        screen.write("anna-phone")
         screen.press("Enter")
         for title in ("A password for this screen?", "The same password once more"):
             screen.shows(title)
@@ -119,6 +127,9 @@ def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine) -> None:
         screen.press("Enter")
         screen.shows("It runs, on trial", 30)
         screen.press("Enter")
+        screen.shows("too small for a QR code", 30)
+        screen.press("F2")
+        screen.shows("anna-phone.conf and anna-phone.png written", 30)
         screen.shows("The box is set up")
         screen.press("Enter")
         screen.shows("login:")
@@ -130,6 +141,15 @@ def test_the_whole_wizard_at_a_serial_line(machine: DiskMachine) -> None:
         assert (uplink["device"], uplink["gateways"]) == ("enp0s16", ["10.0.2.2"])
         assert machine.run("systemctl is-active appliance-ssh")[1].strip() == "active"
         assert machine.run("ls /data/appliance/setup.yaml")[0] != 0
+        for name in ("anna-phone.conf", "anna-phone.png"):
+            subprocess.run(["mcopy", "-i", stick, f"::{name}", tmp_path], check=True)
+        conf = (tmp_path / "anna-phone.conf").read_text()
+        assert "Endpoint = office.example.net:51820" in conf
+        scanned = subprocess.run(
+            ["zbarimg", "-q", "--raw", tmp_path / "anna-phone.png"], capture_output=True, check=True
+        )
+        assert scanned.stdout.decode().strip() == conf.strip()
+        assert "anna-phone" in machine.run("appliance peer list")[1]
 
         # The password that was set here opens this screen, and sudo the rest.
         screen.say("admin\n")

@@ -1,4 +1,4 @@
-"""A real terminal to look at and type into: tmux(1), 80x24, over a program that runs anywhere in a lab."""
+"""A real terminal to look at and type into: tmux(1), 80x24 or higher, over a program that runs anywhere in a lab."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ class Terminal:
     """`term` is what the program is told it runs on: linux is the console's. `patience`: so many times slower than
     a processor that is not emulated may it be."""
 
-    def __init__(self, argv: Sequence[str], log: Log, term: str = "linux", patience: float = 1) -> None:
+    def __init__(
+        self, argv: Sequence[str], log: Log, term: str = "linux", patience: float = 1, lines: int = LINES
+    ) -> None:
         self.log, self.patience = log, patience
         self.home = tempfile.TemporaryDirectory(prefix="terminal-")
         self.socket = str(Path(self.home.name) / "tmux")
-        started = ["new-session", "-d", "-x", str(COLUMNS), "-y", str(LINES), "--", *argv]
+        started = ["new-session", "-d", "-x", str(COLUMNS), "-y", str(lines), "--", *argv]
         # What this machine's user has configured does not matter here; neither does a session that runs above.
         self.environment = {key: value for key, value in os.environ.items() if key != "TMUX"}
         self._tmux("set", "-g", "default-terminal", term, ";", "set", "-g", "remain-on-exit", "on", ";", *started)

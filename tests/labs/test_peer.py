@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab import Box, Lab, Probe, wait_for, wg_quick_peer
+from tests.lab.qr import read_code
 from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office
 
 
@@ -113,20 +113,12 @@ def test_rotate_cuts_nobody_off(office: Office) -> None:
     assert len(secrets) == 4 and not any(each in box.journal() for each in secrets)
 
 
-def test_the_code_on_a_terminal_is_the_file(office: Office, tmp_path: Path) -> None:
+def test_the_code_on_a_terminal_is_the_file(office: Office) -> None:
     """The half blocks as a camera sees them, on a serial line or over ssh."""
     box = office.zurich
     said = peer(box, "add", "dora", "--allow", "lan").stdout
     rows = [line.removeprefix("\x1b[30;107m").removesuffix("\x1b[0m") for line in said.splitlines() if "\x1b[" in line]
-    dark = {" ": (0, 0), "▀": (1, 0), "▄": (0, 1), "█": (1, 1)}
-    lines = [[dark[each][half] for each in row] for row in rows for half in (0, 1)]
-    size = 4
-    pixels = "\n".join(
-        " ".join(str(1 - each) for each in line for _ in range(size)) for line in lines for _ in range(size)
-    )
-    picture = tmp_path / "terminal.pgm"
-    picture.write_text(f"P2\n{len(lines[0]) * size} {len(lines) * size}\n1\n{pixels}\n")
-    text = subprocess.run(["zbarimg", "-q", "--raw", str(picture)], capture_output=True, text=True, check=True).stdout
+    text = read_code(rows)
     assert "Endpoint = 203.0.113.2:51820" in text and "PrivateKey = " in text
     tunnel = wg_quick_peer(office.laptop, text, "dora")
     office.laptop.ping(OFFICE_HOST, timeout=10)

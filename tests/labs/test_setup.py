@@ -20,7 +20,8 @@ import time
 import pytest
 
 from tests.lab import Box, Lab, Node, wait_for
-from tests.lab.terminal import Terminal
+from tests.lab.qr import read_code
+from tests.lab.terminal import LINES, Terminal
 from tests.labs.office import slow_to_start, status
 from tests.labs.wiring import pings
 from tests.unit.cli.wizard_world import KEY
@@ -47,11 +48,11 @@ class NewOffice:
         self.uplink = self.box.attach(self.wan, "enp2s0")
         self.box.boot()
 
-    def console(self, *command: str) -> Terminal:
+    def console(self, *command: str, lines: int = LINES) -> Terminal:
         argv = [*self.box.entry()]
         argv = [word if not word.startswith("TERM=") else "TERM=linux" for word in argv]
         # script(1) makes it a terminal of the box's own.
-        return Terminal([*argv, "script", "-qec", " ".join(command), "/dev/null"], self.lab.log)
+        return Terminal([*argv, "script", "-qec", " ".join(command), "/dev/null"], self.lab.log, lines=lines)
 
 
 @pytest.fixture
@@ -138,6 +139,9 @@ def test_a_new_box_is_set_up_at_its_screen(office: NewOffice) -> None:
         screen.press("Enter")
         screen.shows("Who connects first?")
         screen.press("Enter")
+        screen.shows("What is it called?")
+        screen.write("anna-phone")
+        screen.press("Enter")
         screen.shows("A password for this screen?")
         screen.write("a-long-password")
         assert "a-long" not in screen.screen
@@ -157,8 +161,12 @@ def test_a_new_box_is_set_up_at_its_screen(office: NewOffice) -> None:
         screen.shows("office.example.net has no address yet")
         wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online during the trial")
         screen.press("Enter")
+        screen.shows("too small for a QR code")
+        screen.press("F2")
+        screen.shows("no stick that takes files is found")
+        screen.press("Enter")
         screen.shows("The box is set up")
-        screen.shows("office.example.net:51820")
+        screen.shows("peer add anna-phone")
         screen.press("Enter")
         screen.shows("login:")
 
@@ -193,16 +201,50 @@ def test_a_trial_that_does_not_please_is_taken_back(office: NewOffice) -> None:
     assert kept(office) == answers
 
 
+def test_the_first_colleague_scans_a_code_from_the_screen(office: NewOffice) -> None:
+    box = office.box
+    answers = {"pair": "alone", "site": "zurich", "box": "alpha", "uplink": "enp2s0", "how": "dhcp", "lan": "enp1s0",
+               "lan_address": "192.168.10.1/24", "tunnel": "office", "port": "51820", "tunnel_address": "10.20.0.1/24",
+               "reached_at": "office.example.net", "admin": "none", "signer": "none", "next": "colleague",
+               "peer": "anna-phone"}  # fmt: skip
+    box.put("/data/appliance/setup.yaml", json.dumps(answers), 0o600)
+    with office.console("appliance", "setup", lines=48) as screen:
+        screen.shows("A password for this screen?")
+        screen.press("Enter")
+        screen.shows("nobody can log in to this box")
+        screen.press("Enter")
+        screen.shows("This is your appliance.yaml")
+        screen.press("Enter")
+        screen.shows("It runs, on trial", 30)
+        screen.press("Enter")
+        text = read_code(screen.shows("anna-phone connects by this", 30).splitlines())
+        screen.press("Enter")
+        assert "▀" not in screen.shows("whether anna-phone has come")
+        screen.press("Enter")
+    assert "Endpoint = office.example.net:51820" in text and "AllowedIPs = 10.20.0.0/24, 192.168.10.0/24" in text
+    key = text.partition("PrivateKey = ")[2].partition("\n")[0]
+    public = box.sh(f"echo {key} | wg pubkey").strip()
+    assert public in box.sh("wg show all peers") and "anna-phone" in box.sh("appliance peer list")
+    assert "confirmed" in box.sh("appliance history | tail -n 1") and "trial" not in box.sh("appliance status")
+    assert key not in box.journal() + box.sh("grep -r -e 'PrivateKey' /data /run 2>/dev/null || true")
+
+
 def test_a_file_of_answers_does_the_same_without_a_screen(office: NewOffice) -> None:
     box = office.box
     answers = "site: zurich\nuplink: enp2s0\nlan: enp1s0\nconsole_password: a-long-password\n"
     answers += f"signer: anna\nsigner_key: {KEY}\n"
+    answers += (
+        "reached_at: 203.0.113.9\nnext: site\npeer: basel\npeer_networks: 192.168.30.0/24\npeer_file: /root/b.conf\n"
+    )
     box.put("/tmp/answers.yaml", answers)
     first = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", "--print").stdout
     said = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", timeout=90).stdout
     assert "the box is set up" in said
     assert status(box)["bundles"]["age_recipient"] in said, "to whom secrets are sealed is said here"
     wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online")
+    assert box.sh("stat -c %a /root/b.conf; wg-quick strip /root/b.conf").startswith("600\n[Interface]")
+    assert "basel" in box.sh("appliance peer list")
+    box.run("appliance", "peer", "remove", "basel", "--yes", "--confirm", "auto", timeout=90)
     assert box.sh("cat /data/appliance/appliance.yaml") == first.strip()
     assert "confirmed" in box.sh("appliance history")
     assert "a-long-password" not in box.sh("grep -r a-long-password /data /run 2>/dev/null || true")

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
+from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
@@ -14,16 +15,20 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from appliance.cli.failure import Failure
+from appliance.cli.failure import Failure, NoRoom
 from appliance.cli.wizard.closing import next_steps
 from appliance.cli.wizard.world import World
+from appliance.core.setup import first_peer
 from appliance.core.setup.conversation import Conversation
 from appliance.core.setup.questions import CABLE, KEY, PASSWORD, PPP_PASSWORD, SECOND
 from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Card, Seen, pulled
 
 ASK, SECRET, REPEAT, REVIEW, BUSY, TRIAL, DONE = "ask", "secret", "repeat", "review", "busy", "trial", "done"
+CODE, STICK = "code", "stick"
 LOOK_SECONDS = 0.5
+_AROUND = 4, 9
+"""Columns and lines that the page around a QR code takes."""
 _REVIEW = (
     "This is your appliance.yaml",
     "Arrows scroll; below it stands what the box will do.",
@@ -42,6 +47,7 @@ OptionList > .option-list--option-highlighted, OptionList:focus > .option-list--
     background: ansi_cyan; color: ansi_black; text-style: none;
 }
 #text { border: solid ansi_blue; height: 1fr; margin: 0 2; padding: 0 1; }
+#code { padding: 0 2; height: auto; width: auto; }
 #said { padding: 0 2; height: auto; min-height: 1; }
 #said.bad { color: ansi_red; text-style: bold; }
 #said.good { color: ansi_green; }
@@ -75,6 +81,8 @@ class SetupApp(App[int]):
         self.secret = self.typed = ""
         """The password of the console; and what was typed once, and is to be typed once more."""
         self.password_set = ""
+        self.ending: tuple[str, str] = ("", "")
+        """The age key that is said at the end, and what went wrong."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -82,6 +90,7 @@ class SetupApp(App[int]):
         yield Static(id="about", markup=False)
         yield Vertical(id="field")
         yield VerticalScroll(Static(id="long", markup=False), id="text")
+        yield Static(id="code", markup=False)
         yield Static(id="said", markup=False)
         yield Static(id="keys", markup=False)
 
@@ -132,6 +141,9 @@ class SetupApp(App[int]):
         scroll = self.query_one("#text", VerticalScroll)
         scroll.display = bool(text)
         self.query_one("#long", Static).update(text)
+        code = self.query_one("#code", Static)
+        code.display = False
+        code.update("")
         self.say("")
         if field is not None:
             await holder.mount(field)
@@ -206,6 +218,10 @@ class SetupApp(App[int]):
                 return
             await self.busy("Kept.")
             self.confirm()
+        elif self.stage == CODE:
+            await self.show_end(brought_in=True)
+        elif self.stage == STICK:
+            await self.show_end()
         elif self.stage == DONE:
             self.exit(0)
 
@@ -260,7 +276,7 @@ class SetupApp(App[int]):
         await self.draw()
 
     async def action_back(self) -> None:
-        if self.stage == BUSY or self.stage == DONE:
+        if self.stage in (BUSY, CODE, STICK, DONE):
             return
         if self.stage == TRIAL:
             await self.busy("What was tried is taken back.")
@@ -286,6 +302,8 @@ class SetupApp(App[int]):
         if self.stage == ASK and question and question.kind == KEY:
             self.say("looking for a stick...", good=True)
             self.read_stick()
+        elif self.stage == STICK:
+            self.write_stick()
 
     def keep(self) -> None:
         try:
@@ -451,7 +469,51 @@ class SetupApp(App[int]):
             await asyncio.to_thread(self.world.finish)
         except Failure as failure:
             trouble = str(failure)
-        await self.show_end(next_steps(self.talk.whole, recipient), await self.set_password() or trouble)
+        self.ending = recipient, await self.set_password() or trouble
+        if first_peer.named(self.talk.whole):
+            await self.bring_in()
+        else:
+            await self.show_end()
+
+    async def bring_in(self) -> None:
+        """The first colleague or branch, by what this screen can show."""
+        answers = self.talk.whole
+        if answers["next"] == first_peer.SITE:
+            await self.offer_stick("Its file holds a key that nobody may see.")
+            return
+        try:
+            room = self.size.width - _AROUND[0], self.size.height - _AROUND[1]
+            code = await asyncio.to_thread(self.world.first_peer, answers, room)
+        except NoRoom:
+            await self.offer_stick("This screen is too small for a QR code.")
+            return
+        except Failure as failure:
+            self.ending = self.ending[0], f"{answers['peer']}: {failure}"
+            await self.show_end()
+            return
+        self.stage = CODE
+        about = "The phone's WireGuard app reads it. It is shown this once, and the box does not keep it."
+        await self.page(f"{answers['peer']} connects by this", about, "Enter it is read", None)
+        self.query_one("#code", Static).update(Text("\n".join(code), style="black on bright_white", no_wrap=True))
+        self.query_one("#code", Static).display = True
+
+    async def offer_stick(self, why: str) -> None:
+        self.stage = STICK
+        name, later = self.talk.whole["peer"], " ".join(first_peer.words(self.talk.whole))
+        text = f"Put a USB stick in, and F2: what {name} needs is written to it.\n\nOr later: sudo appliance {later}"
+        await self.page(f"{name} gets its keys", why, "F2 write to a USB stick   Enter later", None, text)
+
+    @work(exclusive=True)
+    async def write_stick(self) -> None:
+        await self.busy("The keys are made, and written to the stick.")
+        try:
+            names = await asyncio.to_thread(self.world.first_peer_to_stick, self.talk.whole)
+        except Failure as failure:
+            await self.offer_stick("")
+            self.say(str(failure))
+            return
+        await self.show_end(brought_in=True)
+        self.say(f"{' and '.join(names)} written: take the stick out, and keep it from others", good=True)
 
     async def set_password(self) -> str:
         """Why the console's password could not be set, "" when it is, or when none is wanted."""
@@ -476,7 +538,7 @@ class SetupApp(App[int]):
             self.talk.back()
             await self.failed(str(failure), ASK)
             return
-        await self.show_end([said], "")
+        await self.show_lines([said], "")
 
     @work(exclusive=True)
     async def give_back(self) -> None:
@@ -496,7 +558,11 @@ class SetupApp(App[int]):
             await self.draw()
         self.say(why)
 
-    async def show_end(self, lines: list[str], trouble: str) -> None:
+    async def show_end(self, brought_in: bool = False) -> None:
+        recipient, trouble = self.ending
+        await self.show_lines(next_steps(self.talk.whole, recipient, brought_in), trouble)
+
+    async def show_lines(self, lines: list[str], trouble: str) -> None:
         self.stage = DONE
         text = "\n".join(f"- {line}" for line in lines)
         await self.page("The box is set up", "What comes next:", "Enter end", None, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import time
 from collections.abc import Iterator
 from ipaddress import ip_interface
@@ -11,7 +12,8 @@ from typing import Any
 
 from appliance.cli import session
 from appliance.cli.client import Refusal, ask, file_request
-from appliance.cli.failure import Failure
+from appliance.cli.failure import Failure, sentence
+from appliance.core.setup import first_peer
 from appliance.core.setup.outside import leads_here
 from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Answers, Card
@@ -19,6 +21,8 @@ from appliance.shell import setting_up
 from appliance.shell.paths import Paths
 
 TRIAL_SECONDS = 300.0
+_LONGEST_STEM = 15
+"""Letters of a file's name from which wg-quick and the WireGuard apps name an interface (IFNAMSIZ)."""
 
 
 @contextlib.contextmanager
@@ -27,7 +31,7 @@ def _said() -> Iterator[None]:
     try:
         yield
     except (setting_up.Refused, OSError) as error:
-        raise Failure(str(error)) from None
+        raise Failure(sentence(error)) from None
 
 
 class World:
@@ -141,6 +145,43 @@ class World:
     def recipient(self) -> str:
         """The age key to which secrets for this box are sealed."""
         return str(ask(self.options, {"verb": "status"})["status"]["bundles"]["age_recipient"])
+
+    def first_peer(self, answers: Answers, room: tuple[int, int]) -> list[str]:
+        """Makes it a peer, and returns its QR code, which nobody shows a second time. Raises NoRoom where `room`
+        (columns, lines) is too small for one; then nothing is done."""
+        return self._bring_in(answers, room)
+
+    def first_peer_to_stick(self, answers: Answers) -> list[str]:
+        """Makes it a peer, and returns the names of the files for its device on a USB stick."""
+        name = answers["peer"][:_LONGEST_STEM]
+        with _said(), setting_up.writable_stick() as folder:
+            files = [("--conf", folder / f"{name}.conf")]
+            if answers["next"] != first_peer.SITE:
+                files.append(("--png", folder / f"{name}.png"))
+            self._bring_in(answers, None, *(str(each) for pair in files for each in pair))
+        return [path.name for _, path in files]
+
+    def hand_out_first_peer(self, answers: Answers, file: str) -> None:
+        """Makes it a peer, as the command does: what its device is given goes to `file`, "": is printed."""
+        # Both load segno and the editor of YAML, for which no screen before is to wait.
+        from appliance.cli.peer_add import add
+
+        add(self._peer_options(answers, "--conf", file) if file else self._peer_options(answers))
+
+    def _bring_in(self, answers: Answers, room: tuple[int, int] | None, *more: str) -> list[str]:
+        from appliance.cli.peer_add import bring_in
+
+        # The plan is no screen's business.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return bring_in(self._peer_options(answers, *more), room)[0].code
+
+    def _peer_options(self, answers: Answers, *more: str) -> argparse.Namespace:
+        from appliance.cli import peer
+
+        parser = argparse.ArgumentParser()
+        peer.add_arguments(parser)
+        words = [*first_peer.words(answers)[1:], *more, "--confirm", "auto"]
+        return parser.parse_args(words, argparse.Namespace(**vars(self.options)))
 
     def finish(self) -> None:
         """It is kept: the answers are no longer needed, and nothing is to be taken back."""

@@ -15,6 +15,7 @@ from appliance.core.check import check
 from appliance.core.pair.enrolment import read_code
 from appliance.core.problems import ConfigurationError
 from appliance.core.secret_text import LONGEST, is_secret
+from appliance.core.setup import first_peer
 from appliance.core.setup.render import NONE, render
 from appliance.core.setup.seen import Answers, Seen
 
@@ -59,6 +60,16 @@ def _first(answers: Answers) -> bool:
 
 def _tunneled(answers: Answers) -> bool:
     return _single(answers) and answers.get("tunnel") != NONE
+
+
+def _callable(answers: Answers) -> bool:
+    """Whether somebody comes first who can be told where the box is found."""
+    known = answers.get("reached_at", NONE) != NONE
+    return _tunneled(answers) and known and answers.get("next") in ("colleague", first_peer.SITE)
+
+
+def _branch(answers: Answers) -> bool:
+    return _callable(answers) and answers["next"] == first_peer.SITE and first_peer.named(answers)
 
 
 def _cards(answers: Answers, seen: Seen) -> dict[str, str]:
@@ -195,10 +206,14 @@ QUESTIONS = (
     Question("signer_key", "The key that signs", "The one line of the .pub file that `appliance bundle keygen` made. "
              "F2 reads it from a USB stick.", KEY, _says(""),
              lambda answers: _single(answers) and answers.get("signer") != NONE),
-    Question("next", "Who connects first?", "When the box runs, one command makes the keys and a QR code or file.",
+    Question("next", "Who connects first?", "When the box runs, it makes the keys and a QR code or file.",
              CHOICE, _says("colleague"), _tunneled,
-             lambda answers, seen: {"colleague": "a person's phone or laptop", "site": "a branch office",
+             lambda answers, seen: {"colleague": "a person's phone or laptop", first_peer.SITE: "a branch office",
                                     "nobody": "nobody yet"}),
+    Question("peer", "What is it called?", "A name for the colleague's device or the branch, such as anna-phone or "
+             "basel; `none`: later, by `appliance peer add`.", TEXT, _says(NONE), _callable),
+    Question("peer_networks", "The network behind the branch", "As 192.168.30.0/24; several with spaces between. None "
+             "of them may be in use here.", TEXT, _says(""), _branch),
 )  # fmt: skip
 BY_KEY = {question.key: question for question in QUESTIONS}
 
@@ -248,9 +263,15 @@ def problem(key: str, text: str, answers: Answers, seen: Seen) -> str:
             return f"{outside} is the network between this box and the provider's router; choose another one"
     if key == "reached_at" and text != NONE:
         return _place_problem(text, answers)
+    if key == "peer" and text == NONE:
+        return ""
     before = {each.key: answers[each.key] for each in QUESTIONS[: QUESTIONS.index(question)] if each.key in answers}
+    whole = text_of({**before, key: text}, seen)
+    if key in ("peer", "peer_networks"):
+        filled = complete({**before, key: text}, seen)
+        return first_peer.problem(whole, filled["tunnel"], filled["peer"], filled.get("peer_networks", "").split())
     try:
-        check(text_of({**before, key: text}, seen).encode())
+        check(whole.encode())
     except ConfigurationError as error:
         return error.problems[0].message
     return ""

@@ -16,10 +16,10 @@ from tests.unit.cli.wizard_world import KEY, PaperWorld
 Story = Callable[[SetupApp, Pilot[int]], Awaitable[None]]
 
 
-def played(world: PaperWorld, story: Story) -> None:
+def played(world: PaperWorld, story: Story, lines: int = 24) -> None:
     async def play() -> None:
         app = SetupApp(world)
-        async with app.run_test(size=(80, 24)) as pilot:
+        async with app.run_test(size=(80, lines)) as pilot:
             await pilot.pause()
             await story(app, pilot)
 
@@ -366,3 +366,77 @@ def test_a_box_that_serves_an_office_keeps_its_name() -> None:
         assert app.talk.offered == "alpha"
 
     played(PaperWorld(named="bravo"), story)
+
+
+async def _kept(app: SetupApp, pilot: Pilot[int], **answers: str) -> None:
+    """All questions, and everything that follows, until it is kept."""
+    await through(app, pilot, site="zurich", reached_at="office.example.net", **answers)
+    for text in ("a-long-password", "a-long-password", None, None):
+        await enter(app, pilot, text)
+
+
+def test_the_first_colleague_gets_a_code_where_the_screen_has_room() -> None:
+    world = PaperWorld()
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await _kept(app, pilot, peer="anna-phone")
+        assert app.stage == "code" and "anna-phone connects by this" in shows(app, "title")
+        code = app.query_one("#code", Static)
+        assert code.region.bottom <= 45 and code.region.height * 2 >= code.region.width - 4 > 40, "all of it is seen"
+        await pilot.press("escape")
+        assert app.stage == "code", "it is shown once"
+        await enter(app, pilot)
+        assert app.stage == "done" and "whether anna-phone has come" in shows(app, "long")
+        assert not shows(app, "code"), "and then no more"
+        assert world.done == ["apply", "password", "confirm", "finish", "first peer"]
+
+    played(world, story, lines=45)
+
+
+@pytest.mark.parametrize("what", ["colleague", "site"])
+def test_where_no_code_can_be_shown_a_stick_takes_the_file(what: str) -> None:
+    world = PaperWorld()
+    world.stick_in = False
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await _kept(app, pilot, next=what, peer="basel", peer_networks="192.168.30.0/24")
+        assert app.stage == "stick" and "appliance peer add basel" in shows(app, "long")
+        await pilot.press("f2")
+        await settled(app, pilot)
+        assert app.stage == "stick" and "put one in" in shows(app, "said")
+        world.stick_in = True
+        await pilot.press("f2")
+        await settled(app, pilot)
+        assert app.stage == "done" and "basel.conf written" in shows(app, "said")
+        assert world.done[-1] == "first peer to a stick"
+
+    played(world, story)
+
+
+def test_a_first_peer_may_come_later() -> None:
+    world = PaperWorld()
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await _kept(app, pilot, peer="anna-phone")
+        assert app.stage == "stick"
+        await enter(app, pilot)
+        assert app.stage == "done" and "appliance peer add anna-phone" in shows(app, "long")
+
+    played(world, story)
+
+
+def test_a_first_peer_is_what_the_file_takes() -> None:
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        while app.talk.question and app.talk.question.key != "peer":
+            answers = {"reached_at": "office.example.net", "next": "site"}
+            await enter(app, pilot, answers.get(app.talk.question.key))
+        await enter(app, pilot, "Basel Nord")
+        assert "is not a name" in shows(app, "said")
+        await enter(app, pilot, "basel")
+        assert app.talk.question and app.talk.question.key == "peer_networks"
+        await enter(app, pilot, "192.168.10.0/24")
+        assert "192.168.10.0/24" in shows(app, "said") and app.talk.question.key == "peer_networks"
+        await enter(app, pilot, "192.168.30.0/24 192.168.31.0/24")
+        assert app.stage == "secret"
+
+    played(PaperWorld(), story)

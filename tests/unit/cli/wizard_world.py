@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.cli.failure import Failure
+from appliance.cli.peer_qr import lines
 from appliance.cli.wizard.world import World
 from appliance.core.desired import compile_box
 from appliance.core.plan import plan, shown
@@ -13,6 +14,9 @@ from appliance.core.setup.seen import Answers, Card
 from appliance.core.state import Observed, ObservedLink
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3fEbmzmeXY4yGRxz3lYHbJJbxGKJyGQXQqDRGNYtBh"
+
+FILE = "".join(f"{key} = {'x' * 44}\n" for key in ("PrivateKey", "PublicKey", "PresharedKey", "Address", "AllowedIPs"))
+"""As long as a colleague's file."""
 
 
 class PaperWorld(World):
@@ -30,6 +34,7 @@ class PaperWorld(World):
         self.takes_passwords = True
         self.stands = "trial"
         self.invited = "417-2930-5599"
+        self.stick_in = True
 
     def cards(self) -> tuple[Card, ...]:
         return tuple(Card(device, device not in self.out) for device in self.cards_in)
@@ -93,6 +98,17 @@ class PaperWorld(World):
 
     def recipient(self) -> str:
         return "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
+
+    def first_peer(self, answers: Answers, room: tuple[int, int]) -> list[str]:
+        code = lines(FILE, room)
+        self.done.append("first peer")
+        return code
+
+    def first_peer_to_stick(self, answers: Answers) -> list[str]:
+        if not self.stick_in:
+            raise Failure("no stick that takes files is found; put one in")
+        self.done.append("first peer to a stick")
+        return [f"{answers['peer']}.conf"]
 
     def finish(self) -> None:
         self.done.append("finish")
