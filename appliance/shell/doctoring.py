@@ -174,7 +174,9 @@ class _Gathering:
             peers=seen,
             callers=tuple(who_called(overheard, after["tunnels"], Keys(self.paths.state))),
             overheard=overheard,
-            dropped=_drops(after) - _drops(before),
+            dropped=_counted("dropped_forward", before, after),
+            dropped_here=_counted("dropped_input", before, after),
+            spoofed=_counted("spoofed", before, after),
             disks=disks(self.paths),
             power=read(self.board, board.texts(FILES)),
             module="" if after["capabilities"]["kernel_wireguard"] else board.module("wireguard"),
@@ -302,5 +304,7 @@ def _received(status: dict[str, Any]) -> dict[tuple[str, str], int]:
     }
 
 
-def _drops(status: dict[str, Any]) -> int:
-    return int(status["firewall"]["counters"].get("dropped_forward", 0))
+def _counted(counter: str, before: dict[str, Any], after: dict[str, Any]) -> int:
+    """Packets that a counter of the firewall has counted meanwhile."""
+    then, now = (int(status["firewall"]["counters"].get(counter, 0)) for status in (before, after))
+    return now - then

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from appliance.core.doctor.box import box, supervisor
 from appliance.core.doctor.evidence import Evidence
 from appliance.core.doctor.finding import Diagnosis, Finding
-from appliance.core.doctor.firewall import Rules, dropped
+from appliance.core.doctor.firewall import Rules, dropped, dropped_here, spoofed
 from appliance.core.doctor.overlaps import overlaps
 from appliance.core.doctor.pair import pair, two_masters
 from appliance.core.doctor.tunnels import tunnels
@@ -44,7 +44,9 @@ def _found(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
         yield from names_wrong
         yield from clock(evidence)
         yield from tunnels(evidence, rules, any(each.cause == "dns-silent" for each in names_wrong))
+    yield from spoofed(evidence, rules)
     yield from dropped(evidence, rules)
+    yield from dropped_here(evidence, rules)
 
 
 def _untold(evidence: Evidence) -> Iterator[str]:

@@ -191,8 +191,9 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`supervisor`: "" where it answers, otherwise what became of it; `hangs` where it runs all the same. `dropped`:
-    packets that no rule allowed to be passed on, while it was listened. `sentences` are what `status` says by itself.
+    """`supervisor`: "" where it answers, otherwise what became of it; `hangs` where it runs all the same. `dropped`,
+    `dropped_here`, `spoofed`: packets that no rule allowed to be passed on, or to come in to the box, and those whose
+    source cannot be true where they arrived, while it was listened. `sentences` are what `status` says by itself.
     `module`: the file of the kernel's WireGuard, where there is one that the kernel could not load. `hosts`: those
     inside that let calls from elsewhere go unanswered, and whether they answer this box's pings."""
 
@@ -209,6 +210,8 @@ class Evidence:
     callers: tuple[Caller, ...] = ()
     overheard: Overheard = field(default_factory=Overheard)
     dropped: int = 0
+    dropped_here: int = 0
+    spoofed: int = 0
     disks: tuple[Disk, ...] = ()
     power: Power = field(default_factory=Power)
     module: str = ""

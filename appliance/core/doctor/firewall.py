@@ -1,4 +1,4 @@
-"""Connections that no rule allows: who wanted what, and what the file would have to say."""
+"""Connections that the firewall drops: who wanted what, and what the file would have to say."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from appliance.core.doctor.evidence import Evidence
 from appliance.core.doctor.finding import Finding
 from appliance.core.doctor.wire import Flow
 from appliance.core.firewall.zones import Site, Zone
+from appliance.core.model import BOX, AllowRule
 from appliance.core.services import SERVICES
 
 MOST = 5
 """So many kinds of refused connections are told."""
+_FOR_ALL_INSIDE = ("tcp/22", "tcp/53", "udp/53")
+"""What the box answers on every network inside, without a rule (core/firewall/input.py)."""
 
 
 class Rules:
@@ -61,6 +64,27 @@ class Rules:
         """Whether a rule lets the zone call anybody."""
         return any(rule.from_ in (origin.label, origin.name) for rule in self.site.config.firewall.allow)
 
+    def answers(self, origin: Zone, service: str) -> bool:
+        """Whether the box itself may be asked for the service from there."""
+        if origin.name in self.site.lans and service in _FOR_ALL_INSIDE:
+            return True
+        mine = [each for each in self.site.config.firewall.allow if each.to == BOX]
+        return any(_covers(rule, service) for rule in mine if rule.from_ in (origin.label, origin.name))
+
+    def is_spoofed(self, flow: Flow) -> bool:
+        """Whether no host on the network inside that it came from has such an address. Not of IPv6: a prefix that the
+        provider delegates is not in the file."""
+        zone = self.site.zone_of(ip_address(flow.source))
+        here = zone is not None and flow.device in zone.devices
+        return ":" not in flow.source and bool(self.network_on(flow.device)[1]) and not here
+
+    def network_on(self, device: str) -> tuple[str, str]:
+        """(name, networks) of the network inside on the device; "" where there is none."""
+        for name, interface in self.site.lans.items():
+            if interface.device == device:
+                return name, " and ".join(str(each) for each in self.site.subnets(name) if each.version == 4)
+        return "", ""
+
     def partners_addresses(self) -> tuple[tuple[str, str], ...]:
         """(this box's device, address) of the other box's own IPv4 addresses on the networks that both are in."""
         found = []
@@ -76,6 +100,14 @@ class Rules:
         return f"firewall.allow, line {self.site.line(('firewall',))}"
 
 
+def _covers(rule: AllowRule, service: str) -> bool:
+    if not rule.services and not rule.ports:
+        return True
+    protocol, _, port = service.partition("/")
+    ports = [*rule.ports, *(each for name in rule.services for each in SERVICES[name])]
+    return any(each.protocol == protocol and each.first <= int(port) <= each.last for each in ports)
+
+
 def dropped(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
     """The counter says that something was dropped; what it was is what arrived and did not leave."""
     if not evidence.dropped:
@@ -87,6 +119,8 @@ def dropped(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
     for flow in evidence.overheard.arrived:
         if flow.device not in evidence.inside or {flow[1:], ("", *flow[2:])} & left:
             continue
+        if evidence.spoofed and rules and rules.is_spoofed(flow):
+            continue  # no rule would help
         found, key = _finding(flow, evidence, rules)
         if key not in told and len(told) < MOST:
             told.add(key)
@@ -116,6 +150,56 @@ def _finding(flow: Flow, evidence: Evidence, rules: Rules | None) -> tuple[Findi
         tuple(evidence_lines),
         remedy,
     ), (here, there, flow.service)
+
+
+def dropped_here(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
+    """Of what was meant for the box itself, by somebody inside; what strangers try from outside is no fault."""
+    if not evidence.dropped_here or not rules:
+        return
+    told: set[tuple[str, str]] = set()
+    for flow in evidence.overheard.ignored:
+        origin = rules.zone(flow.source, flow.device)
+        # Devices ask their router for port mappings (udp/5351) and more, unasked and content without an answer.
+        wanted = flow.service.startswith("tcp/") or _named(flow.service)
+        if flow.device not in evidence.inside or origin is None or not wanted or rules.answers(origin, flow.service):
+            continue
+        if (origin.label, flow.service) in told or len(told) >= MOST:
+            continue
+        told.add((origin.label, flow.service))
+        rule = f"- {{from: {origin.label}, to: {BOX}, {_services(flow.service)}}}"
+        yield Finding(
+            "firewall",
+            f"{origin.label} to {BOX}",
+            f"The firewall drops {flow.service} from {flow.source} ({origin.label}) to this box ({flow.destination}): "
+            "no rule allows it.",
+            (f"{evidence.dropped_here} packets were dropped meanwhile (counter dropped_input)",),
+            f"if it is wanted, add under {rules.place()}: {rule}",
+        )
+
+
+def spoofed(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
+    """Hosts inside with an address of elsewhere."""
+    if not evidence.spoofed or not rules:
+        return
+    told: set[tuple[str, str]] = set()
+    for flow in (*evidence.overheard.arrived, *evidence.overheard.ignored):
+        name, networks = rules.network_on(flow.device)
+        if not rules.is_spoofed(flow):
+            continue
+        if (flow.device, flow.source) in told or len(told) >= MOST:
+            continue
+        told.add((flow.device, flow.source))
+        yield Finding(
+            "wrong-source",
+            f"{flow.source} on {name}",
+            f"A host on {name} has the address {flow.source}, none of {networks}: all that it sends is dropped.",
+            (f"{evidence.spoofed} packets were dropped meanwhile (counter spoofed)", f"it tried {flow.service}"),
+            f"give it an address of {networks} (is it on the right cable, or VLAN?)",
+        )
+
+
+def _named(service: str) -> bool:
+    return any(f"{each.protocol}/{each.first}" == service for ports in SERVICES.values() for each in ports)
 
 
 def _services(service: str) -> str:

@@ -70,13 +70,15 @@ class Flow(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Overheard:
     """Without repetitions. `arrived` are the connections that came to be passed on, `passed` what left, by device;
-    `unanswered` of the latter the TCP connections and pings that were tried again and never answered."""
+    `unanswered` of the latter the TCP connections and pings that were tried again and never answered. `ignored` are
+    those to this box's own addresses that were tried again and that it did not answer."""
 
     handshakes: tuple[Handshake, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
     arrived: tuple[Flow, ...] = ()
     passed: tuple[Flow, ...] = ()
     unanswered: tuple[Flow, ...] = ()
+    ignored: tuple[Flow, ...] = ()
     segments: tuple[Segments, ...] = ()
 
 
@@ -98,6 +100,8 @@ class Ear:
     arrived: dict[Flow, None] = field(default_factory=dict)
     passed: dict[Flow, int] = field(default_factory=dict)
     """How often each."""
+    called_here: dict[Flow, int] = field(default_factory=dict)
+    """Connections to this box's own addresses, how often each."""
     answered: set[tuple[str, str, str]] = field(default_factory=set)
     """Who was answered by whom, and of what service."""
     segments: dict[Segments, None] = field(default_factory=dict)
@@ -126,6 +130,7 @@ class Ear:
             tuple(self.arrived),
             tuple(self.passed),
             unanswered,
+            tuple(flow for flow, number in self.called_here.items() if number > 1 and flow[1:] not in self.answered),
             tuple(self.segments),
         )
 
@@ -139,13 +144,18 @@ class Ear:
             return
         if answer := _answer(protocol, content):
             self.answered.add((destination, source, answer))
+        elif frame.out and protocol == UDP and source in self.own:
+            self.answered.add((destination, source, f"udp/{int.from_bytes(content[:2])}"))
         if frame.out and (size := _segment(protocol, content)):
             self.segments[Segments(frame.device, source, destination, size)] = None
         service = _first(protocol, content)
         if service and frame.out:
             flow = Flow(frame.device, source, destination, service)
             self.passed[flow] = self.passed.get(flow, 0) + 1
-        elif service and destination not in self.own and not ip_address(destination).is_multicast:
+        elif service and destination in self.own:
+            flow = Flow(frame.device, source, destination, service)
+            self.called_here[flow] = self.called_here.get(flow, 0) + 1
+        elif service and not ip_address(destination).is_multicast:
             self.arrived[Flow(frame.device, source, destination, service)] = None
 
 

@@ -27,6 +27,28 @@ def no_rule(office: Office) -> Iterator[Box]:
 
 
 @fault(
+    "the box is asked for names through a tunnel, no rule",
+    "firewall",
+    about=("office.alice to box",),
+    said="- {from: office.alice, to: box, services: [dns]}",
+)
+def no_rule_to_the_box(office: Office) -> Iterator[Box]:
+    ask = "while :; do printf x | socat - UDP:10.20.0.1:53,sourceport=40053; sleep 0.5; done"
+    with trying(office.laptop, "sh", "-c", ask):
+        yield office.zurich
+
+
+@fault("host with an address of elsewhere", "wrong-source", about=("172.16.5.5 on lan",), said="192.168.10.0/24")
+def wrong_source(office: Office) -> Iterator[Box]:
+    office.host.sh("ip address add 172.16.5.5/32 dev eth0")
+    try:
+        with trying(office.host, "ping", "-n", "-i0.1", "-I", "172.16.5.5", INTERNET):
+            yield office.zurich
+    finally:
+        office.host.sh("ip address del 172.16.5.5/32 dev eth0")
+
+
+@fault(
     "AllowedIPs here lack the branch's network",
     "allowed-ips-here",
     "not-covered",

@@ -396,6 +396,41 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         [],
     ),
+    "a colleague asks the box for names, and no rule lets him": (
+        {
+            "dropped_here": 4,
+            "overheard": heard(ignored=(Flow("wg-office", "10.20.0.2", "10.20.0.1", "udp/53"),)),
+        },
+        ["firewall"],
+    ),
+    "the name server is slow, while strangers try the box's ports": (
+        {
+            "dropped_here": 90,
+            "overheard": heard(
+                ignored=(
+                    Flow("eth1", "192.168.10.20", "192.168.10.1", "udp/53"),
+                    Flow("eth0", "192.0.2.66", "203.0.113.2", "tcp/23"),
+                )
+            ),
+        },
+        [],
+    ),
+    "a telephone asks its router for a port mapping": (
+        {"dropped_here": 9, "overheard": heard(ignored=(Flow("eth1", "192.168.10.20", "192.168.10.1", "udp/5351"),))},
+        [],
+    ),
+    "a host with an address of elsewhere": (
+        {
+            "spoofed": 9,
+            "dropped": 3,
+            "overheard": heard(arrived=(Flow("eth1", "172.16.5.5", "192.0.2.7", "tcp/443"),)),
+        },
+        ["wrong-source"],
+    ),
+    "forgeries from outside": (
+        {"spoofed": 9, "overheard": heard(arrived=(Flow("eth0", "192.168.10.20", "192.168.10.30", "tcp/445"),))},
+        [],
+    ),
     "a black hole": ({"paths": (PathSize("198.51.100.2", "eth0", 1400, 1500),)}, ["mtu-black-hole"]),
     "a smaller line that says so": ({"paths": (PathSize("198.51.100.2", "eth0", 1400, 1500, told=True),)}, []),
     "the kernel's engine was asked for": ({"tunnels": (replace(OFFICE, engine_wanted="kernel"),)}, ["engine"]),
@@ -442,7 +477,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
-NEED_THE_FILE = {"allowed-ips-there", "keepalive", "overlapping-networks"}
+NEED_THE_FILE = {"allowed-ips-there", "keepalive", "overlapping-networks", "wrong-source"}
 
 
 def rules() -> Rules:
@@ -454,7 +489,8 @@ def rules() -> Rules:
 def test_what_is_named(case: str) -> None:
     different, causes = CASES[case]
     # Without the file less is known, and nothing else is said.
-    for known in (rules(),) if set(causes) & NEED_THE_FILE else (rules(), None):
+    needed = set(causes) & NEED_THE_FILE or "dropped_here" in different
+    for known in (rules(),) if needed else (rules(), None):
         found = diagnose(replace(WELL, **different), known)
         assert [each.cause for each in found.findings] == causes
         for finding in found.findings:
@@ -473,6 +509,17 @@ def test_a_drop_is_told_with_its_line_and_what_to_write() -> None:
     assert found[0].remedy.endswith("firewall.allow, line 14: - {from: lan, to: office.geneva, services: [ssh]}")
     assert found[1].about == "office.geneva to lan"
     assert found[1].remedy.endswith("- {from: office.geneva, to: lan, ports: [tcp/8443]}")
+
+
+def test_what_the_box_itself_refuses_is_told_with_what_to_write() -> None:
+    ignored = (
+        Flow("wg-office", "10.20.0.2", "10.20.0.1", "udp/53"),
+        Flow("eth1", "192.168.10.20", "192.168.10.1", "tcp/8443"),
+    )
+    found = diagnose(replace(WELL, dropped_here=5, overheard=heard(ignored=ignored)), rules()).findings
+    assert found[0].about == "office.geneva to box"
+    assert found[0].remedy.endswith("firewall.allow, line 14: - {from: office.geneva, to: box, services: [dns]}")
+    assert found[1].remedy.endswith("- {from: lan, to: box, ports: [tcp/8443]}")
 
 
 def test_a_clock_that_nobody_can_vouch_for_is_said_to_be_that() -> None:

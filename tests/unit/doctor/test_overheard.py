@@ -141,3 +141,14 @@ def test_the_largest_segment_of_a_connection(options: bytes, size: int | None) -
         frame("wg-office", True, CLIENT, SERVER, tcp(40000, 443, ACK, options)),
     )
     assert found.heard().segments == ((Segments("wg-office", CLIENT, SERVER, size),) if size else ())
+
+
+def test_who_calls_the_box_itself_in_vain() -> None:
+    here, host = "192.168.10.1", "192.168.10.20"
+    asks, says = (ip(17, host, here, udp(40000, 53, b"?")), ip(17, here, host, udp(53, 40000, b"!")))
+    silent = ip(17, host, here, udp(40000, 123, b"?"))
+    calls = [Frame("eth1", False, each) for each in (asks, asks, silent, silent)]
+    assert [each.service for each in heard(*calls).heard().ignored] == ["udp/53", "udp/123"]
+    assert [each.service for each in heard(*calls, Frame("eth1", True, says)).heard().ignored] == ["udp/123"]
+    assert not heard(*calls[:1]).heard().ignored, "one that is as old as the last moment may yet be answered"
+    assert not heard(*calls).heard().arrived
