@@ -1,4 +1,4 @@
-"""`appliance peer list`: who was seen when and from where, as the engines say at this moment."""
+"""`appliance peer list`: who was seen when and from where."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ FIELDS = (
     "state",
     "endpoint",
     "handshake_age_seconds",
+    "last_seen_seconds",
     "received_bytes",
     "sent_bytes",
     "allowed_ips",
@@ -39,5 +40,5 @@ def show_list(options: argparse.Namespace) -> int:
 
 
 def _row(peer: dict[str, Any]) -> Sequence[str]:
-    seen = age(peer["handshake_age_seconds"])
+    seen = age(peer["last_seen_seconds"])
     return (peer["name"], peer["state"], seen, peer["endpoint"] or "-", " ".join(peer["allowed_ips"]))

@@ -145,11 +145,13 @@ def _peer() -> Schema:
         state={
             "enum": ["up", "idle", "never seen", "absent", "expired"],
             "description": "up: data went both ways in the last 180 s; handshakes and keepalives are none. idle: there "
-            "was a handshake once. absent: the engine does not have it. expired: its last day is over.",
+            "was a handshake once, be it before the box's start. absent: the engine does not have it. expired: its "
+            "last day is over.",
         },
         endpoint=_maybe(_text("Where it was heard last, ADDRESS:PORT.")),
         endpoint_wanted=_maybe(_text("What the file says, HOST:PORT.")),
-        handshake_age_seconds=_maybe(_seconds("Since the last handshake.")),
+        handshake_age_seconds=_maybe(_seconds("Since the last handshake; null: none since the engine has it.")),
+        last_seen_seconds=_maybe(_seconds("Since the last handshake, also before the box's start; null: never.")),
         received_bytes=_count("Since the engine has it."),
         sent_bytes=_count("Since the engine has it."),
         allowed_ips=_list(_text("NETWORK/LENGTH."), "What it may send from, and is sent."),

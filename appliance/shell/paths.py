@@ -68,6 +68,11 @@ class Paths(NamedTuple):
         return self.state / "whereabouts.json"
 
     @property
+    def last_seen(self) -> Path:
+        """When each peer was seen last."""
+        return self.state / "last-seen.json"
+
+    @property
     def floor(self) -> Path:
         """Seconds since 1970 below which no handshake of this box may be dated."""
         return self.state / "floor"

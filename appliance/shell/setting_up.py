@@ -29,6 +29,7 @@ from appliance.shell.paths import Paths
 TRIAL_FILE = Path("/run/systemd/network/40-appliance-setup.network")
 DHCP_SECONDS = 12.0
 PPPOE_SECONDS = 40.0
+DISCOVERY_SECONDS = 2
 LOOKUP_SECONDS = 5.0
 TRIAL_SESSION = "ppp-setup"
 NET = Path("/sys/class/net")
@@ -90,6 +91,11 @@ def _address(device: str, kind: str = "dynamic") -> str:
     answer = json.loads(_said("ip", "-4", "-json", "address", "show", "dev", device, kind) or "[]")
     found = [one for link in answer for one in link.get("addr_info", []) if "local" in one]
     return f"{found[0]['local']}/{found[0]['prefixlen']}" if found else ""
+
+
+def hears_pppoe(device: str) -> bool:
+    """Whether an access concentrator answers on the card (RFC 2516, PADI and PADO). Nothing of it stays."""
+    return _said("pppoe-discovery", "-Q", "-I", device, "-t", str(DISCOVERY_SECONDS), "-a", "1") is not None
 
 
 def try_pppoe(device: str, user: str, password: str) -> tuple[str, str]:

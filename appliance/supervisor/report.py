@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from appliance import __version__
@@ -33,9 +34,11 @@ def report(
     failures: tuple[str, ...],
     counters: dict[str, int],
     talking: frozenset[tuple[str, str]] = frozenset(),
+    last_seen: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The answer to `status`. `todo` is what differs from the wish; `talking` are the (device, public key) of
-    the peers with which data went both ways lately."""
+    the peers with which data went both ways lately; `last_seen` by public key, in seconds since 1970, goes
+    back before the engines' start."""
     base: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
@@ -62,7 +65,7 @@ def report(
         ]
         now = standing(desired, observed.at_least)
         uses = moved(now, observed.devices, observed.routes)
-        base["tunnels"] = [_tunnel(tunnel, observed, uses, talking) for tunnel in now.tunnels]
+        base["tunnels"] = [_tunnel(tunnel, observed, uses, talking, last_seen) for tunnel in now.tunnels]
     return base
 
 
@@ -124,7 +127,11 @@ def _uplink(uplink: Uplink, observed: Observed, session: PppSession | None, belo
 
 
 def _tunnel(
-    tunnel: DesiredTunnel, observed: Observed, uses: Mapping[str, bool], talking: frozenset[tuple[str, str]]
+    tunnel: DesiredTunnel,
+    observed: Observed,
+    uses: Mapping[str, bool],
+    talking: frozenset[tuple[str, str]],
+    last_seen: Mapping[str, float],
 ) -> dict[str, Any]:
     """While the box's key is replaced each peer stands in the tunnel whose key it uses; `uses` says who uses the new
     one."""
@@ -147,16 +154,20 @@ def _tunnel(
             found
             for peer in tunnel.peers
             if uses.get(behind(peer.name), True) != bool(tunnel.replaced_by)
-            and (found := _peer(peer, state, observed.at_least, (tunnel.device, peer.public_key) in talking))
+            and (found := _peer(peer, state, observed.at_least, (tunnel.device, peer.public_key) in talking, last_seen))
         ],
     }
 
 
-def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float, talks: bool) -> dict[str, Any] | None:
+def _peer(
+    peer: DesiredPeer, device: ObservedDevice | None, at_least: float, talks: bool, last_seen: Mapping[str, float]
+) -> dict[str, Any] | None:
     """None for old keys that are used no more. `talks`: data went both ways lately."""
     state = device.peers.get(peer.public_key) if device else None
     age = time.time() - state.last_handshake if state and state.last_handshake else None
     alive = age is not None and age < SESSION_SECONDS
+    before = last_seen.get(peer.public_key)
+    seen = age if age is not None else time.time() - before if before else None
     if state is None and peer.replaced_by:
         return None
     away = "expired" if expired(peer, at_least) else "absent"
@@ -165,10 +176,11 @@ def _peer(peer: DesiredPeer, device: ObservedDevice | None, at_least: float, tal
         "name": peer.name.replace(f"{OLD}.", ".", 1),
         "public_key": peer.public_key,
         # "up" says that data went both ways; a session with nothing but keepalives does not.
-        "state": away if state is None else "up" if alive and talks else "idle" if age else "never seen",
+        "state": away if state is None else "up" if alive and talks else "idle" if seen else "never seen",
         "endpoint": state.endpoint if state else None,
         "endpoint_wanted": peer.endpoint,
         "handshake_age_seconds": round(age, 1) if age is not None else None,
+        "last_seen_seconds": round(seen, 1) if seen is not None else None,
         "received_bytes": state.received if state else 0,
         "sent_bytes": state.sent if state else 0,
         "allowed_ips": sorted(state.allowed_ips) if state else [],

@@ -37,6 +37,7 @@ from appliance.supervisor.endpoints import Endpoints
 from appliance.supervisor.fetching import Fetching
 from appliance.supervisor.journal import Expiries
 from appliance.supervisor.keeper import ApplyFailed, Keeper, Look
+from appliance.supervisor.last_seen import LastSeen
 from appliance.supervisor.networkd import NetworkdWatch
 from appliance.supervisor.pair import PairDriver, role_at_start
 from appliance.supervisor.proving import after_restart, differs, works
@@ -88,6 +89,7 @@ class Supervisor:
         self.tuning = Tuning(paths.root)
         self.networkd = NetworkdWatch()
         self.whereabouts = Whereabouts(paths.whereabouts)
+        self.last_seen = LastSeen(paths.last_seen)
         self.taken = asyncio.Event()
         """Another configuration runs."""
         self.uses: dict[str, bool] = {}
@@ -131,6 +133,7 @@ class Supervisor:
         await self._loop()
         daemon.notify("STOPPING=1")
         beat.cancel()
+        self.last_seen.keep()
         self.compiler.stop()
         return 0
 
@@ -197,6 +200,8 @@ class Supervisor:
                 waiting = self._peers_in_force(devices)
                 seen = self.pair.whereabouts() if self.pair else self.keeper.seen
                 self.whereabouts.keep(seen, self._peers())
+                if self.keeper.desired:
+                    self.last_seen.note(self.keeper.desired.tunnels, devices)
                 if self.endpoints.watching:
                     self.endpoints.tick(devices)
             except (Refused, OSError) as error:
@@ -382,7 +387,9 @@ class Supervisor:
         if not self.pair and self.clock.sentence:
             notes.append(self.clock.sentence)
         talking = self.keeper.traffic.both_ways(time.monotonic(), SESSION_SECONDS)
-        found = report(desired, observed, todo, tuple(notes), self.machine.nft.counters(), talking)
+        found = report(
+            desired, observed, todo, tuple(notes), self.machine.nft.counters(), talking, self.last_seen.times
+        )
         found.update(self.trials.report())
         found["update"] = turns.sentence(self.paths)
         found["applied"] = self.keeper.applied._asdict()

@@ -6,14 +6,17 @@ The drawing stands in tests/labs/office.py. The laptop at home is Bob's here; hi
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
-from tests.lab import Box, Lab, Probe, wait_for, wg_quick_peer
+from tests.lab import Box, Lab, Node, Probe, Switch, wait_for, wg_quick_peer
 from tests.lab.qr import read_code
-from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office
+from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office, in_order
+from tests.labs.wiring import apply
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,25 @@ def test_the_code_on_a_terminal_is_the_file(office: Office) -> None:
     peer(box, "remove", "dora", "--yes")
 
 
+def test_when_somebody_was_seen_outlives_the_box(office: Office) -> None:
+    """An engine knows of nobody after a start of the box; the list does."""
+    box = office.zurich
+    peer(box, "add", "gina", "--allow", "lan", "--conf", "/data/gina.conf")
+    tunnel = wg_quick_peer(office.laptop, (box.data / "gina.conf").read_text(), "gina")
+    office.laptop.ping(OFFICE_HOST, timeout=10)
+    tunnel.down()
+    box.sh("systemctl stop appliance")
+    box.power_cut()
+    box.boot()
+    in_order(box, 20)
+    seen = listed(box, "office.gina")
+    assert (seen["state"], seen["handshake_age_seconds"]) == ("idle", None) and 0 < seen["last_seen_seconds"] < 120, (
+        seen
+    )
+    assert "ago" in next(line for line in box.sh("appliance peer list").splitlines() if "gina" in line)
+    peer(box, "remove", "gina", "--yes")
+
+
 def test_what_does_not_run_leaves_nothing(office: Office) -> None:
     """The branch's LAN belongs to geneva: the file is refused, and with it keys and files."""
     box = office.zurich
@@ -135,3 +157,87 @@ def test_what_does_not_run_leaves_nothing(office: Office) -> None:
     assert box.run("cat", "/data/appliance/appliance.yaml").stdout == before
     assert not (box.data / "eve.conf").exists()
     assert not (box.data / "appliance/secrets/psk-eve").exists()
+
+
+def test_a_key_that_never_left_the_device(office: Office) -> None:
+    box, laptop = office.zurich, office.laptop
+    private = laptop.sh("umask 077; wg genkey | tee /root/own.key")
+    public = laptop.sh("wg pubkey </root/own.key")
+    said = peer(box, "add", "frank", "--allow", "lan", "--public-key", public, "--conf", "/data/frank.conf").stdout
+    conf = (box.data / "frank.conf").read_text()
+    assert "the private key, which only this device has" in conf and private not in said + conf
+    hole = next(line for line in conf.splitlines() if "PrivateKey" in line)
+    tunnel = wg_quick_peer(laptop, conf.replace(hole, f"PrivateKey = {private}"), "frank")
+    laptop.ping(OFFICE_HOST, timeout=10)
+    assert listed(box, "office.frank")["state"] == "up"
+    tunnel.down()
+    peer(box, "remove", "frank", "--yes")
+
+
+SITE_WAN, SITE_GATEWAY = "192.0.2.130/25", "192.0.2.129"
+
+
+def place_for_a_site(office: Office, name: str) -> tuple[Switch, Switch, Node]:
+    """The internet's end of a line, a network behind, and a host there."""
+    wan, lan = office.lab.switch(f"{name}-wan"), office.lab.switch(f"{name}-lan")
+    host = office.lab.node(f"{name}-host")
+    return wan, lan, host
+
+
+def test_a_virtual_machine_in_a_cloud(office: Office) -> None:
+    """What cloud-init would do with the user-data: its files, then its commands."""
+    box = office.zurich
+    wan, lan, host = place_for_a_site(office, "cloud")
+    office.internet.attach(wan, "cloud", [f"{SITE_GATEWAY}/25"])
+    machine = office.lab.node("cloud")
+    machine.attach(wan, "eth0", [SITE_WAN], gateway=SITE_GATEWAY)
+    machine.attach(lan, "eth1", ["192.168.77.1/24"])
+    host.attach(lan, "eth0", ["192.168.77.20/24"], gateway="192.168.77.1")
+    behind = ("--site", "192.168.77.0/24", "--allow", "lan", "--for", "cloud-init", "--conf", "/data/cloud.yaml")
+    peer(box, "add", "cloud", *behind)
+    assert mode(box, "/data/cloud.yaml") == "600"
+    text = (box.data / "cloud.yaml").read_text()
+    assert text.startswith("#cloud-config\n")
+    data = YAML(typ="safe").load(text)
+    assert data["packages"] == ["wireguard-tools"]
+    for file in data["write_files"]:
+        machine.put(file["path"], file["content"], int(file.get("permissions", "0644"), 8))
+    assert data["runcmd"] == [["sysctl", "--system"], ["systemctl", "enable", "--now", "wg-quick@wg0"]]
+    machine.run("sysctl", "-q", "-p", "/etc/sysctl.d/50-wireguard.conf")
+    tunnel = wg_quick_peer(machine, machine.read("/etc/wireguard/wg0.conf").decode())
+    host.ping(OFFICE_HOST, timeout=10)
+    office.host.ping("192.168.77.20", timeout=10)
+    tunnel.down()
+    peer(box, "remove", "cloud", "--yes")
+    office.internet.sh("ip link del cloud")
+
+
+def test_a_branch_with_a_box_of_its_own(office: Office) -> None:
+    """Its file holds no secret; they lie beside it, each with the place where it goes."""
+    box = office.zurich
+    wan, lan, host = place_for_a_site(office, "basel")
+    office.internet.attach(wan, "basel", [f"{SITE_GATEWAY}/25"])
+    basel = office.lab.box("basel")
+    basel.attach(wan, "enp1s0")
+    basel.attach(lan, "enp2s0")
+    basel.boot()
+    host.attach(lan, "eth0", ["192.168.78.20/24"], gateway="192.168.78.1")
+    behind = ("--site", "192.168.78.0/24", "--allow", "lan", "--for", "appliance", "--conf", "/data/basel.yaml")
+    said = peer(box, "add", "basel", *behind).stdout
+    text = (box.data / "basel.yaml").read_text()
+    places = re.findall(r"^/data/(\S+): goes to (\S+) on the other box", said, re.MULTILINE)
+    assert [place for _, place in places] == ["/data/appliance/keys/wg-office.key", "/data/appliance/secrets/psk-basel"]
+    for name, place in places:
+        assert mode(box, f"/data/{name}") == "600"
+        secret = (box.data / name).read_text()
+        assert secret.strip() not in text + said
+        basel.put(place, secret, 0o600)
+    # This provider hands no address out.
+    text = text.replace("address: dhcp", f"address: {SITE_WAN}, gateway: {SITE_GATEWAY}")
+    basel.put("/data/appliance/appliance.yaml", text, 0o600)
+    apply(basel)
+    host.ping(OFFICE_HOST, timeout=10)
+    office.host.ping("192.168.78.20", timeout=10)
+    peer(box, "remove", "basel", "--yes")
+    basel.power_cut()
+    office.internet.sh("ip link del basel")

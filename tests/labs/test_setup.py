@@ -229,6 +229,20 @@ def test_the_first_colleague_scans_a_code_from_the_screen(office: NewOffice) -> 
     assert key not in box.journal() + box.sh("grep -r -e 'PrivateKey' /data /run 2>/dev/null || true")
 
 
+def test_a_provider_that_speaks_pppoe_is_found(lab: Lab) -> None:
+    office = NewOffice(lab, dhcp=False)
+    office.internet.popen("pppoe-server", "-F", "-I", "eth0", "-L", "100.64.0.1", "-R", "100.64.0.10", "-N", "2")
+    answers = {"pair": "alone", "site": "zurich", "box": "alpha", "uplink": "enp2s0"}
+    office.box.put("/data/appliance/setup.yaml", json.dumps(answers), 0o600)
+    with office.console("appliance", "setup") as screen:
+        screen.shows("How does the box get its internet address?")
+        screen.press("Enter")
+        screen.shows("a provider answers by PPPoE", 30)
+        screen.press("Enter")
+        screen.shows("The user name at the provider")
+        screen.press("F10")
+
+
 def test_a_file_of_answers_does_the_same_without_a_screen(office: NewOffice) -> None:
     box = office.box
     answers = "site: zurich\nuplink: enp2s0\nlan: enp1s0\nconsole_password: a-long-password\n"

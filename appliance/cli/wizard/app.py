@@ -345,7 +345,11 @@ class SetupApp(App[int]):
             given = await asyncio.to_thread(self.world.try_dhcp, device)
         except Failure as failure:
             given, nobody = "", f"{failure}."
-        await self.tried(f"{given} was given" if given else "", nobody, given)
+        if not given and await asyncio.to_thread(self.world.hears_pppoe, device):
+            self.talk.answer("pppoe")
+            await self.tried("", "No router gave an address, but a provider answers by PPPoE.")
+        else:
+            await self.tried(f"{given} was given" if given else "", nobody, given)
 
     @work(exclusive=True)
     async def try_pppoe(self, device: str, user: str, password: str) -> None:

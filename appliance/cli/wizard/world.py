@@ -62,6 +62,9 @@ class World:
         with _said():
             return setting_up.try_dhcp(device)
 
+    def hears_pppoe(self, device: str) -> bool:
+        return setting_up.hears_pppoe(device)
+
     def try_pppoe(self, device: str, user: str, password: str) -> tuple[str, str]:
         with _said():
             return setting_up.try_pppoe(device, user, password)

@@ -156,6 +156,20 @@ def test_no_answer_from_the_provider_is_said_and_may_be_overruled() -> None:
     played(world, story)
 
 
+def test_a_provider_that_answers_by_pppoe_is_found() -> None:
+    world = PaperWorld()
+    world.gives, world.concentrator = "", True
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        for answer in (None, "zurich", None, None, "dhcp"):
+            await enter(app, pilot, answer)
+        assert "a provider answers by PPPoE" in shows(app, "said") and app.entered == "pppoe"
+        await enter(app, pilot)
+        assert app.talk.question and app.talk.question.key == "ppp_user"
+
+    played(world, story)
+
+
 def test_a_login_at_the_provider_is_tried_and_stays_out_of_the_file() -> None:
     async def story(app: SetupApp, pilot: Pilot[int]) -> None:
         for answer in ("alone", "zurich", "alpha", "enp1s0", "pppoe", "office@example.net", "wrong"):

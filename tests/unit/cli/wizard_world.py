@@ -35,6 +35,7 @@ class PaperWorld(World):
         self.stands = "trial"
         self.invited = "417-2930-5599"
         self.stick_in = True
+        self.concentrator = False
 
     def cards(self) -> tuple[Card, ...]:
         return tuple(Card(device, device not in self.out) for device in self.cards_in)
@@ -50,6 +51,9 @@ class PaperWorld(World):
 
     def try_dhcp(self, device: str) -> str:
         return self.gives
+
+    def hears_pppoe(self, device: str) -> bool:
+        return self.concentrator
 
     def try_pppoe(self, device: str, user: str, password: str) -> tuple[str, str]:
         refused = "the provider refuses the user name or the password"
