@@ -237,6 +237,8 @@ ASKS_FOR_THE_OTHER = re.compile(r"who-has (?P<other>(203\.0\.113|192\.168\.10)\.
 ASKS_AGAIN = 1.0
 """Adverts go to the other box alone. Without power it has no MAC address, soon, and what is seen of an advert is the
 question for that, which the kernel puts once a second (neigh/default/retrans_time_ms); a box with power answers."""
+AROUND = 1.0
+"""Seconds before and after a stranger's packet of which the log tells."""
 
 
 @contextmanager
@@ -250,11 +252,13 @@ def everything(pair: Pair) -> Iterator[list[Capture]]:
 @dataclass
 class Voices:
     """What the networks heard: how many packets a master sent, how often another one spoke for the tunnel than the one
-    before, and the packets of boxes that had not said by VRRP that they are master."""
+    before, and the packets of boxes that had not said by VRRP that they are master, with all that was said `around` the
+    first of these."""
 
     seen: int
     changes: int
     strangers: list[str]
+    around: str
 
 
 def voices(pair: Pair, captures: list[Capture]) -> Voices:
@@ -274,14 +278,16 @@ def voices(pair: Pair, captures: list[Capture]) -> Voices:
         each.sort()
     masters = [each for each in said if ".51820 >" in each[2] or _answers_for_the_virtual(each[2])]
     speakers = [name for _, name, line in masters if ".51820 >" in line]
-    strange = []
+    strange, first = [], None
     for at, name, line in masters:
         following = bisect_right(adverts[name], at + ADVERT_AFTER)
         last = adverts[name][following - 1] if following else 0.0
         if at - last > ADVERT_BEFORE:
             strange.append(f"{name}, {at - last:.2f} s after its last advert: {line}")
+            first = first or at
     changes = sum(one != two for one, two in pairwise(speakers))
-    return Voices(len(masters) - len(strange), changes, strange)
+    around = [f"{name}: {line}" for at, name, line in said if first and abs(at - first) < AROUND]
+    return Voices(len(masters) - len(strange), changes, strange, "\n".join(around))
 
 
 def _answers_for_the_virtual(line: str) -> bool:
@@ -327,6 +333,8 @@ def test_a_pair_that_is_flashed(pair: Pair) -> None:
         done("enrolled, a pair")
         _story(pair, done)
         heard = voices(pair, captures)
+        if heard.strangers:
+            pair.host.log.section("around the first stranger's packet", heard.around)
     print("\n".join(f"{after - before:6.0f} s  {what}" for (_, before), (what, after) in pairwise(times)))
     print(f"{heard.seen} packets of a master, {len(heard.strangers)} of anybody else; it changed {heard.changes} times")
     assert heard.seen > 1000 and not heard.strangers, heard.strangers[:5]
