@@ -12,6 +12,7 @@ internet 203.0.113.1 ───── wan │ .2
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Box, Lab, Node, wait_for
+from tests.lab.terminal import Terminal
 from tests.labs.wiring import configure
 
 FILE = """\
@@ -120,6 +122,31 @@ def test_the_host_key_is_this_boxs_own_and_outlives_a_power_cut(office: Office) 
     assert not office.gets_in("ben")
     mode = office.box.sh("stat -c %a /data/appliance/ssh/ssh_host_ed25519_key").strip()
     assert mode == "600"
+
+
+def test_who_sets_up_over_ssh_confirms_in_a_new_session(office: Office) -> None:
+    """Only a login after the change shows that the box can still be reached."""
+    answers = {"pair": "alone", "site": "zurich", "box": "zurich", "uplink": "enp1s0", "how": "static",
+               "address": "203.0.113.2/24", "gateway": "203.0.113.1", "dns": "none", "lan": "enp2s0",
+               "lan_address": "192.168.10.1/24", "tunnel": "vpn", "port": "51820", "tunnel_address": "10.20.0.1/24",
+               "reached_at": "none", "admin": "anna", "admin_key": office.keys["anna"], "signer": "none",
+               "next": "nobody"}  # fmt: skip
+    office.box.put("/data/appliance/setup.yaml", json.dumps(answers), 0o600)
+    argv = office.ssh("anna", "sudo", "appliance", "setup", "--replace")
+    with Terminal(
+        [*office.host.entry(), *argv[:1], "-tt", *argv[1:]], office.host.log, term="screen-256color"
+    ) as screen:
+        screen.shows("A password for this screen?")
+        screen.press("Enter")
+        screen.shows("This is your appliance.yaml")
+        screen.press("Enter")
+        screen.shows("You came by ssh", 30)
+        screen.press("Enter")
+        assert office.box.sh("appliance status").count("on trial"), "this session shows nothing"
+        assert "confirmed" in office.host.run(office.ssh("anna", "sudo", "appliance", "confirm")).stdout
+        screen.shows("The box is set up")
+        screen.press("Enter")
+    assert "on trial" not in office.box.sh("appliance status") and office.gets_in("anna")
 
 
 def test_a_killed_sshd_is_back_and_the_last_key_switches_it_off(office: Office) -> None:
