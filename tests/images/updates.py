@@ -81,16 +81,21 @@ def blank(path: Path) -> Path:
     return path
 
 
-def make(work: Path, disk: Path) -> Path:
-    """Makes all of them in a folder below `work`, which it returns, and lays it on `disk` as a file system."""
+def make_good(work: Path) -> tuple[Path, Path]:
+    """Makes the good one in a folder below `work`; returns the folder, and the tree that is in it."""
     folder = work / "updates"
     folder.mkdir()
     tree = work / "tree"
     run("cp", "-a", (BUILD / "system").resolve(), tree)
     shutil.copy(CA, tree / "usr/lib/rauc/keyring.pem")
     system(tree, LATER)
-    good = squashed(tree, work / "good.squashfs")
-    bundle(folder, "good", good, LATER)
+    bundle(folder, "good", squashed(tree, work / "good.squashfs"), LATER)
+    return folder, tree
+
+
+def make(work: Path, disk: Path) -> Path:
+    """Makes all of them in a folder below `work`, which it returns, and lays it on `disk` as a file system."""
+    folder, tree = make_good(work)
 
     # All that GRUB needs of a system: a kernel, and nothing in which it finds its root file system.
     boot = work / "panicking/boot"
@@ -119,11 +124,16 @@ def make(work: Path, disk: Path) -> Path:
         file.write(b"X")
     (folder / "short.raucb").write_bytes((folder / "older.raucb").read_bytes()[:100_000])
 
-    packed = work / "packed"
+    lay(folder, disk)
+    return folder
+
+
+def lay(folder: Path, disk: Path) -> None:
+    """Lays the folder on `disk` as a file system."""
+    packed = disk.with_name("packed")
     run("mksquashfs", folder, packed, "-noD", "-noF", "-noI", "-quiet", "-no-progress")
     run("dd", f"if={packed}", f"of={disk}", "bs=1M", "conv=notrunc,sparse", "status=none")
     packed.unlink()
-    return folder
 
 
 def stick(path: Path, update: Path) -> Path:
