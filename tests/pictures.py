@@ -91,7 +91,7 @@ def office(moment: int) -> dict[str, Any]:
     found["interfaces"].append({**found["interfaces"][0], "name": "lan", "addresses": ["192.168.10.1/24"]})
     for name, state, age, pace in PEERS:
         count = sum(pace * (10 + step * step % 17) for step in range(moment)) if state == "up" else 0
-        peer = {"name": f"office.{name}", "state": state, "handshake_age_seconds": age}
+        peer = {"name": f"office.{name}", "state": state, "last_seen_seconds": age}
         tunnel["peers"].append({**there, **peer, "received_bytes": count, "sent_bytes": count // 3})
     return found
 

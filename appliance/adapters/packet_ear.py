@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,9 @@ ETH_P_ALL = 0x0003
 IP_PROTOCOLS = (0x0800, 0x86DD)
 PACKET_HOST, PACKET_OUTGOING = 0, 4
 """linux/if_packet.h: to this box, and from it; what is for others, or for all, does not matter here."""
+SOL_PACKET, PACKET_AUXDATA, TAGGED = 263, 8, 1 << 4
+"""linux/socket.h, linux/if_packet.h: TP_STATUS_VLAN_VALID, the first word of struct tpacket_auxdata."""
+AUXDATA_BYTES = 64
 HEAD_BYTES = 256
 """The longest that is looked at is a handshake of WireGuard in IPv6: 40 + 8 + 148 bytes."""
 BUFFER_BYTES = 8 << 20
@@ -24,6 +28,7 @@ class PacketEar:
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(ETH_P_ALL))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.left = MOST_FRAMES
 
     def listen(self, until: float) -> Iterator[tuple[str, bool, bytes]]:
@@ -32,10 +37,12 @@ class PacketEar:
             if not select.select([self.socket], [], [], wait)[0]:
                 return
             try:
-                packet, (device, protocol, kind, *_) = self.socket.recvfrom(HEAD_BYTES)
+                packet, said, _, (device, protocol, kind, *_) = self.socket.recvmsg(HEAD_BYTES, AUXDATA_BYTES)
             except OSError:
                 continue  # a device went down
             self.left -= 1
+            if any(int.from_bytes(data[:4], sys.byteorder) & TAGGED for *_, data in said):
+                continue  # of a VLAN, whose own device is heard, too
             if protocol in IP_PROTOCOLS and kind in (PACKET_HOST, PACKET_OUTGOING) and device != "lo":
                 yield device, kind == PACKET_OUTGOING, packet
 

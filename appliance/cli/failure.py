@@ -13,6 +13,10 @@ class NoRoom(Failure):
     """A terminal is too small for what it is to show."""
 
 
+class Uncertain(Failure):
+    """The supervisor has begun, and did not say how it ended."""
+
+
 def sentence(error: Exception) -> str:
     """What the error says to a person: of the system's, the file and the reason without a number."""
     if not isinstance(error, OSError) or error.strerror is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from appliance.cli.apply import show_trial, trial_request
 from appliance.cli.client import Refusal, ask, file_request, print_plan, read_file, stop_on_problems
-from appliance.cli.failure import Failure, sentence
+from appliance.cli.failure import Failure, Uncertain, sentence
 from appliance.core.check import check
 from appliance.core.generations import CONFIRMED
 from appliance.core.model import Config
@@ -97,21 +98,18 @@ def carry_out(
         else:
             _apply(options, file, content)
     except BaseException as error:
-        if not isinstance(error, _Uncertain):
-            for path in written:
-                path.unlink(missing_ok=True)
+        if not isinstance(error, Uncertain):
             for name in kept:
                 store.drop(name)
+            for path in written:
+                with contextlib.suppress(OSError):  # a stick may have gone
+                    path.unlink()
         if isinstance(error, Refused | OSError):
             raise Failure(f"{sentence(error)}; nothing was changed") from None
         raise
     for name in kept:
         if not store.here:
             print(f"{store.place(name)}: its preshared key, for `bundle create --secret {name}={store.place(name)}`")
-
-
-class _Uncertain(Failure):
-    """The supervisor has begun, and did not say how it ended."""
 
 
 def _apply(options: argparse.Namespace, file: File, content: bytes) -> None:
@@ -125,10 +123,10 @@ def _apply(options: argparse.Namespace, file: File, content: bytes) -> None:
     except Refusal:
         raise
     except (Failure, KeyboardInterrupt) as error:
-        raise _Uncertain(f"{error or 'interrupted'}; {name} was not changed, see `appliance status`") from None
+        raise Uncertain(f"{error or 'interrupted'}; {name} was not changed, see `appliance status`") from None
     stop_on_problems(name, answer)
     try:
         replace_file(file.path, file.content, content)
     except Refused as error:
-        raise _Uncertain(f"it runs, but {error}; see `appliance history` for the file that runs") from None
+        raise Uncertain(f"it runs, but {error}; see `appliance history` for the file that runs") from None
     show_trial(answer)

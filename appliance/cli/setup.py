@@ -3,7 +3,7 @@ It asks, shows the appliance.yaml that follows and what it will do, tries it, an
 With --answers FILE (YAML, `question: answer`) it asks nothing: the same answers always give the same appliance.yaml,
 which is tried and kept on full proof (as `apply --confirm auto`). --print shows it and changes nothing; --questions
 lists what can be answered. `console_password:` in the file sets the console's login, for user admin; `peer_file:` is
-where the keys of the first peer go (without it they are shown).
+where the keys of the first peer go.
 Exit code 0: done; 1: not, and why.
 
 example:
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from appliance.cli.client import ask, print_plan, stop_on_problems
-from appliance.cli.failure import Failure
+from appliance.cli.failure import Failure, Uncertain
 from appliance.cli.wizard.closing import next_steps
 from appliance.cli.wizard.world import World
 from appliance.core.setup import first_peer
@@ -75,7 +75,8 @@ def _by_file(options: argparse.Namespace) -> int:
     seen = Seen() if options.print else Seen(world.cards(), named=world.named)
     # The defaults know nothing of this machine: the same answers mean the same on every box.
     whole = complete(answers, Seen())
-    if wrong := problems({**answers, **{key: whole[key] for key in whole if whole[key]}}, seen):
+    wrong = problems({**answers, **{key: whole[key] for key in whole if whole[key]}}, seen)
+    if wrong := wrong or _peer_problems(answers, whole, peer_file, options.print):
         for each in wrong:
             print(f"{options.answers}: {each}", file=sys.stderr)
         raise Failure(f"{options.answers} has {len(wrong)} problem{'s' if len(wrong) > 1 else ''}; nothing was changed")
@@ -92,6 +93,19 @@ def _by_file(options: argparse.Namespace) -> int:
         return 0
     _apply(world, whole, text, password, peer_file)
     return 0
+
+
+def _peer_problems(answers: Answers, whole: Answers, peer_file: str, only_printed: bool) -> list[str]:
+    """Why the first peer cannot be brought in, as `key: what is wrong`."""
+    if first_peer.named(answers) and not first_peer.named(whole):
+        return ["peer: it needs `next: colleague` or `next: site`, and `reached_at:`, where the box is found"]
+    if first_peer.named(whole) and not peer_file:
+        return [f"{PEER_FILE}: write the file to which the keys of {whole['peer']} go"]
+    if peer_file and not first_peer.named(whole):
+        return [f"{PEER_FILE}: there is no `peer:` for whom it is"]
+    if peer_file and not only_printed and (Path(peer_file).exists() or not Path(peer_file).parent.is_dir()):
+        return [f"{PEER_FILE}: {peer_file} is there already, or its folder is not"]
+    return []
 
 
 def _read(path: Path) -> tuple[Answers, str, str]:
@@ -123,15 +137,14 @@ def _apply(world: World, answers: Answers, text: str, password: str, peer_file: 
     print("the box is set up")
     if not password and answers["admin"] == NONE:
         print("  nobody can log in to it: no administrator, and no console_password")
-    trouble = ""
-    if first_peer.named(answers):
+    brought_in, trouble = first_peer.named(answers), None
+    if brought_in:
         try:
             world.hand_out_first_peer(answers, peer_file)
         except Failure as failure:
-            trouble = str(failure)
-    brought_in = first_peer.named(answers) and not trouble
+            brought_in, trouble = isinstance(failure, Uncertain), failure
     outside = world.outside(answers)
     for line in [*([outside] if outside else []), *next_steps(answers, world.recipient(), brought_in)]:
         print(f"  {line}")
     if trouble:
-        raise Failure(f"the box is set up, but {answers['peer']} has no keys yet: {trouble}")
+        raise Failure(f"the box is set up, but of {answers['peer']}: {trouble}")

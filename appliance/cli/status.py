@@ -103,7 +103,7 @@ def _peer(peer: dict[str, Any]) -> Sequence[str]:
         peer["name"],
         coloured({"up": "green", "idle": "yellow"}.get(peer["state"], "red"), peer["state"]),
         peer["endpoint"] or "-",
-        age(peer["handshake_age_seconds"]),
+        age(peer["last_seen_seconds"]),
         _size(peer["received_bytes"]),
         _size(peer["sent_bytes"]),
         " ".join(peer["allowed_ips"]),

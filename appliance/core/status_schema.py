@@ -151,7 +151,9 @@ def _peer() -> Schema:
         endpoint=_maybe(_text("Where it was heard last, ADDRESS:PORT.")),
         endpoint_wanted=_maybe(_text("What the file says, HOST:PORT.")),
         handshake_age_seconds=_maybe(_seconds("Since the last handshake; null: none since the engine has it.")),
-        last_seen_seconds=_maybe(_seconds("Since the last handshake, also before the box's start; null: never.")),
+        last_seen_seconds=_maybe(
+            _seconds("Since the last handshake with this box, also before its start; null: never.")
+        ),
         received_bytes=_count("Since the engine has it."),
         sent_bytes=_count("Since the engine has it."),
         allowed_ips=_list(_text("NETWORK/LENGTH."), "What it may send from, and is sent."),

@@ -228,62 +228,6 @@ def _content(path: Path) -> _Content:
         return None
 
 
-# -- a stick ----------------------------------------------------------------------------------------------------------
-
-
-def keys_on_sticks() -> dict[str, str]:
-    """The public keys (*.pub, one line each) in the top folders of all removable disks, by the file's name."""
-    found: dict[str, str] = {}
-    for device in _removable():
-        with _mounted(device) as folder:
-            found |= _keys_in(folder)
-    return found
-
-
-def _removable() -> list[str]:
-    """The file systems on removable disks, as devices."""
-    listed = json.loads(_said("lsblk", "--json", "--paths", "--output", "NAME,RM,HOTPLUG,FSTYPE") or "{}")
-    parts = [part for disk in listed.get("blockdevices", []) for part in (disk, *disk.get("children", []))]
-    return [part["name"] for part in parts if part.get("fstype") and (part.get("rm") or part.get("hotplug"))]
-
-
-def _keys_in(folder: Path | None) -> dict[str, str]:
-    found = {}
-    for path in sorted(folder.glob("*.pub")) if folder else ():
-        with contextlib.suppress(OSError, ValueError):
-            if path.is_file() and not path.is_symlink() and path.stat().st_size < 20_000:
-                found[path.name] = path.read_text().strip()
-    return found
-
-
-@contextmanager
-def writable_stick() -> Iterator[Path]:
-    """The top folder of the first removable disk that takes files; what was written is on it at the end.
-
-    Raises Refused where there is none, or where it went away meanwhile.
-    """
-    for device in _removable():
-        with _mounted(device, "rw") as folder:
-            if folder is None or not os.access(folder, os.W_OK):
-                continue
-            yield folder
-            if _said("sync", "--file-system", str(folder)) is None:
-                raise Refused("the stick went away while it was written to")
-            return
-    raise Refused("no stick that takes files is found; put one in")
-
-
-@contextmanager
-def _mounted(device: str, how: str = "ro") -> Iterator[Path | None]:
-    with tempfile.TemporaryDirectory(prefix="appliance-stick-") as folder:
-        mounted = _said("mount", "-o", f"{how},nosuid,nodev,noexec", device, folder) is not None
-        try:
-            yield Path(folder) if mounted else None
-        finally:
-            if mounted:
-                _said("umount", folder)
-
-
 # -- the console's login ----------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,20 +31,23 @@ class LastSeen:
         self.times: dict[str, float] = {}
         try:
             found = json.loads(path.read_text())
-            self.times = {str(key): float(seconds) for key, seconds in found.items()}
+            times = {str(key): float(seconds) for key, seconds in found.items()}
+            self.times = {key: seconds for key, seconds in times.items() if math.isfinite(seconds)}
         except (OSError, ValueError, TypeError, AttributeError):
             pass  # none yet, or damaged: it is gathered anew
         self.kept = dict(self.times)
 
     def note(self, tunnels: Iterable[DesiredTunnel], devices: Mapping[str, ObservedDevice]) -> None:
-        """Takes the engines' word, and writes it where that is due; who left the configuration is forgotten."""
-        found = {}
+        """Takes the engines' word, and writes it where that is due; who left the configuration is forgotten then."""
+        found: dict[str, float] = {}
+        now = time.time()
         for tunnel in tunnels:
             device = devices.get(tunnel.device)
             for peer in tunnel.peers:
                 seen = device.peers.get(peer.public_key) if device else None
-                last = max(seen.last_handshake if seen else 0.0, self.times.get(peer.public_key, 0.0))
-                if last:
+                # Whoever a trial leaves out is known again after it. And a clock may have been ahead.
+                before = max(self.times.get(peer.public_key, 0.0), self.kept.get(peer.public_key, 0.0))
+                if last := min(max(seen.last_handshake if seen else 0.0, before), now):
                     found[peer.public_key] = max(last, found.get(peer.public_key, 0.0))
         self.times = found
         since = time.monotonic() - self.written

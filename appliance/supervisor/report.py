@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from appliance import __version__
@@ -33,8 +32,8 @@ def report(
     todo: Plan | None,
     failures: tuple[str, ...],
     counters: dict[str, int],
-    talking: frozenset[tuple[str, str]] = frozenset(),
-    last_seen: Mapping[str, float] = MappingProxyType({}),
+    talking: frozenset[tuple[str, str]],
+    last_seen: Mapping[str, float],
 ) -> dict[str, Any]:
     """The answer to `status`. `todo` is what differs from the wish; `talking` are the (device, public key) of
     the peers with which data went both ways lately; `last_seen` by public key, in seconds since 1970, goes
@@ -180,7 +179,7 @@ def _peer(
         "endpoint": state.endpoint if state else None,
         "endpoint_wanted": peer.endpoint,
         "handshake_age_seconds": round(age, 1) if age is not None else None,
-        "last_seen_seconds": round(seen, 1) if seen is not None else None,
+        "last_seen_seconds": round(max(0.0, seen), 1) if seen is not None else None,
         "received_bytes": state.received if state else 0,
         "sent_bytes": state.sent if state else 0,
         "allowed_ips": sorted(state.allowed_ips) if state else [],

@@ -133,6 +133,7 @@ class Supervisor:
         await self._loop()
         daemon.notify("STOPPING=1")
         beat.cancel()
+        self._note_last_seen()
         self.last_seen.keep()
         self.compiler.stop()
         return 0
@@ -200,12 +201,18 @@ class Supervisor:
                 waiting = self._peers_in_force(devices)
                 seen = self.pair.whereabouts() if self.pair else self.keeper.seen
                 self.whereabouts.keep(seen, self._peers())
-                if self.keeper.desired:
-                    self.last_seen.note(self.keeper.desired.tunnels, devices)
+                self._note_last_seen(devices)
                 if self.endpoints.watching:
                     self.endpoints.tick(devices)
             except (Refused, OSError) as error:
                 log.warning("%s", error)
+
+    def _note_last_seen(self, devices: dict[str, ObservedDevice] | None = None) -> None:
+        if self.keeper.desired is None:
+            return
+        with contextlib.suppress(Refused, OSError):
+            found = self.machine.devices(self.machine.netlink.links()) if devices is None else devices
+            self.last_seen.note(self.keeper.desired.tunnels, found)
 
     def _look_after_networkd(self) -> None:
         """That it gave up on a link, nobody is told: another event, or the beat, finds it."""

@@ -226,7 +226,8 @@ def test_the_first_colleague_scans_a_code_from_the_screen(office: NewOffice) -> 
     public = box.sh(f"echo {key} | wg pubkey").strip()
     assert public in box.sh("wg show all peers") and "anna-phone" in box.sh("appliance peer list")
     assert "confirmed" in box.sh("appliance history | tail -n 1") and "trial" not in box.sh("appliance status")
-    assert key not in box.journal() + box.sh("grep -r -e 'PrivateKey' /data /run 2>/dev/null || true")
+    assert key not in box.journal()
+    assert not box.sh(f"grep -rF -- {key} /data /run /tmp /root /home 2>/dev/null || true"), "the box does not keep it"
 
 
 def test_a_provider_that_speaks_pppoe_is_found(lab: Lab) -> None:

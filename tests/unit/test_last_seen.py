@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_it_outlives_the_engine(tmp_path: Path, clock: list[float]) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_trial_without_somebody_forgets_nobody(tmp_path: Path, clock: list[float]) -> None:
+    kept = LastSeen(tmp_path / "last-seen.json")
+    kept.note(TUNNELS, engine(anna=5000.0))
+    clock[0] += 60
+    kept.note((), {})
+    kept.note(TUNNELS, engine(anna=0.0))
+    assert kept.times == {key(1): 5000.0}
+
+
+def test_a_clock_that_was_ahead_is_forgotten(tmp_path: Path, clock: list[float]) -> None:
+    kept = LastSeen(tmp_path / "last-seen.json")
+    kept.note(TUNNELS, engine(anna=4e9))
+    assert 0 <= time.time() - kept.times[key(1)] < 60
+
+
 def test_it_is_written_once_a_day_and_at_the_end(tmp_path: Path, clock: list[float]) -> None:
     path = tmp_path / "last-seen.json"
     kept = LastSeen(path)
@@ -76,7 +92,7 @@ def test_it_is_written_once_a_day_and_at_the_end(tmp_path: Path, clock: list[flo
     assert LastSeen(path).times[key(1)] == 172_000.0
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"a": null}', b'{"a": "b"}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"a": null}', b'{"a": "b"}', b'{"a": NaN}'])
 def test_a_damaged_file_says_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "last-seen.json"
     path.write_bytes(content)

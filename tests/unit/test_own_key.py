@@ -227,7 +227,7 @@ def test_a_key_of_the_box_that_grows_old_is_told_of() -> None:
 
 def test_status_shows_each_peer_with_the_key_that_it_uses() -> None:
     half = settled(BOTH, seen({BOB: 1000.0, GENEVA: 1000.0}, {BOB: 1050.0, GENEVA: 0.0}))
-    said = report(BOTH, half, None, (), {})
+    said = report(BOTH, half, None, (), {}, frozenset(), {})
     found = {each["name"]: each for each in said["tunnels"]}
     assert [peer["name"] for peer in found["office"]["peers"]] == ["office.bob"]
     assert [peer["name"] for peer in found["office/old"]["peers"]] == ["office.geneva"]

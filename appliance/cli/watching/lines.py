@@ -72,7 +72,7 @@ def _peer(said: Text, peer: dict[str, Any], rates: Rates, plain: bool, old: bool
     rate = rates.last(peer["name"])
     both = f"{_size(rate.received):>8} {_size(rate.sent):>8}" if rate and not old else f"{'-':>8} {'-':>8}"
     said.append(f"  {shown:<{NAME - 2}} ").append(f"{state:<10}", colour)
-    said.append(f" {_age(peer['handshake_age_seconds']):>11} {both} ")
+    said.append(f" {_age(peer['last_seen_seconds']):>11} {both} ")
     said.append(rates.curve(peer["name"], plain) + "\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.text import Text
@@ -15,7 +16,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from appliance.cli.failure import Failure, NoRoom
+from appliance.cli.failure import Failure, NoRoom, Uncertain
 from appliance.cli.wizard.closing import next_steps
 from appliance.cli.wizard.world import World
 from appliance.core.setup import first_peer
@@ -81,8 +82,10 @@ class SetupApp(App[int]):
         self.secret = self.typed = ""
         """The password of the console; and what was typed once, and is to be typed once more."""
         self.password_set = ""
-        self.ending: tuple[str, str] = ("", "")
-        """The age key that is said at the end, and what went wrong."""
+        self.recipient = ""
+        """The age key that is said at the end."""
+        self.troubles: list[str] = []
+        """What is to be said at the end, too."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -347,7 +350,7 @@ class SetupApp(App[int]):
             given, nobody = "", f"{failure}."
         if not given and await asyncio.to_thread(self.world.hears_pppoe, device):
             self.talk.answer("pppoe")
-            await self.tried("", "No router gave an address, but a provider answers by PPPoE.")
+            await self.tried("", "No router gave an address; a provider answers by PPPoE.", instead="take that")
         else:
             await self.tried(f"{given} was given" if given else "", nobody, given)
 
@@ -364,8 +367,9 @@ class SetupApp(App[int]):
         there = await asyncio.to_thread(self.world.try_gateway, device, address, gateway)
         await self.tried(f"{gateway} answers" if there else "", f"{gateway} does not answer: is it right?")
 
-    async def tried(self, good: str, bad: str, given: str = "") -> None:
-        """An address that could not be had today may be right all the same; that is for the person to say."""
+    async def tried(self, good: str, bad: str, given: str = "", instead: str = "") -> None:
+        """An address that could not be had today may be right all the same; that is for the person to say. `instead` is
+        what Enter does where another answer is marked."""
         self.stage = ASK
         self.talk.seen = replace(self.talk.seen, cards=self.world.cards(), offered=given)
         question = self.talk.question
@@ -376,7 +380,7 @@ class SetupApp(App[int]):
         elif question:
             await self.ask_question()
             self.untried = question.key
-            self.say(f"{bad} Enter: go on all the same")
+            self.say(f"{bad} Enter: {instead or 'go on all the same'}")
 
     @work(exclusive=True)
     async def read_stick(self) -> None:
@@ -467,13 +471,13 @@ class SetupApp(App[int]):
         await self.finish()
 
     async def finish(self) -> None:
-        trouble = recipient = ""
         try:
-            recipient = await asyncio.to_thread(self.world.recipient)
+            self.recipient = await asyncio.to_thread(self.world.recipient)
             await asyncio.to_thread(self.world.finish)
         except Failure as failure:
-            trouble = str(failure)
-        self.ending = recipient, await self.set_password() or trouble
+            self.troubles.append(str(failure))
+        if trouble := await self.set_password():
+            self.troubles.append(trouble)
         if first_peer.named(self.talk.whole):
             await self.bring_in()
         else:
@@ -492,8 +496,7 @@ class SetupApp(App[int]):
             await self.offer_stick("This screen is too small for a QR code.")
             return
         except Failure as failure:
-            self.ending = self.ending[0], f"{answers['peer']}: {failure}"
-            await self.show_end()
+            await self.not_brought_in(failure)
             return
         self.stage = CODE
         about = "The phone's WireGuard app reads it. It is shown this once, and the box does not keep it."
@@ -512,12 +515,20 @@ class SetupApp(App[int]):
         await self.busy("The keys are made, and written to the stick.")
         try:
             names = await asyncio.to_thread(self.world.first_peer_to_stick, self.talk.whole)
+        except Uncertain as failure:
+            await self.not_brought_in(failure)
+            return
         except Failure as failure:
             await self.offer_stick("")
             self.say(str(failure))
             return
-        await self.show_end(brought_in=True)
-        self.say(f"{' and '.join(names)} written: take the stick out, and keep it from others", good=True)
+        written = f"{' and '.join(names)} written: take the stick out, and keep it from others"
+        await self.show_end(brought_in=True, first=[written])
+
+    async def not_brought_in(self, failure: Failure) -> None:
+        self.troubles.append(f"{self.talk.whole['peer']}: {failure}")
+        # Where it may be a peer all the same, making it once more would be refused.
+        await self.show_end(brought_in=isinstance(failure, Uncertain))
 
     async def set_password(self) -> str:
         """Why the console's password could not be set, "" when it is, or when none is wanted."""
@@ -542,7 +553,7 @@ class SetupApp(App[int]):
             self.talk.back()
             await self.failed(str(failure), ASK)
             return
-        await self.show_lines([said], "")
+        await self.show_lines([said])
 
     @work(exclusive=True)
     async def give_back(self) -> None:
@@ -562,16 +573,15 @@ class SetupApp(App[int]):
             await self.draw()
         self.say(why)
 
-    async def show_end(self, brought_in: bool = False) -> None:
-        recipient, trouble = self.ending
-        await self.show_lines(next_steps(self.talk.whole, recipient, brought_in), trouble)
+    async def show_end(self, brought_in: bool = False, first: Sequence[str] = ()) -> None:
+        await self.show_lines([*first, *next_steps(self.talk.whole, self.recipient, brought_in)])
 
-    async def show_lines(self, lines: list[str], trouble: str) -> None:
+    async def show_lines(self, lines: list[str]) -> None:
         self.stage = DONE
         text = "\n".join(f"- {line}" for line in lines)
         await self.page("The box is set up", "What comes next:", "Enter end", None, text)
-        if trouble:
-            self.say(trouble)
+        if self.troubles:
+            self.say("; ".join(self.troubles))
 
 
 def converse(options: argparse.Namespace, named: str) -> int:

@@ -17,7 +17,7 @@ from appliance.core.setup import first_peer
 from appliance.core.setup.outside import leads_here
 from appliance.core.setup.render import NONE
 from appliance.core.setup.seen import Answers, Card
-from appliance.shell import setting_up
+from appliance.shell import setting_up, sticks
 from appliance.shell.paths import Paths
 
 TRIAL_SECONDS = 300.0
@@ -73,7 +73,7 @@ class World:
         return setting_up.try_gateway(device, address, gateway)
 
     def sticks(self) -> dict[str, str]:
-        return setting_up.keys_on_sticks()
+        return sticks.keys_on_sticks()
 
     def plan(self, answers: Answers, text: str) -> dict[str, Any]:
         """Raises Failure, and leaves all as it was, where nothing could come of it."""
@@ -152,12 +152,13 @@ class World:
     def first_peer(self, answers: Answers, room: tuple[int, int]) -> list[str]:
         """Makes it a peer, and returns its QR code, which nobody shows a second time. Raises NoRoom where `room`
         (columns, lines) is too small for one; then nothing is done."""
-        return self._bring_in(answers, room)
+        with _said():
+            return self._bring_in(answers, room)
 
     def first_peer_to_stick(self, answers: Answers) -> list[str]:
         """Makes it a peer, and returns the names of the files for its device on a USB stick."""
         name = answers["peer"][:_LONGEST_STEM]
-        with _said(), setting_up.writable_stick() as folder:
+        with _said(), sticks.writable_stick() as folder:
             files = [("--conf", folder / f"{name}.conf")]
             if answers["next"] != first_peer.SITE:
                 files.append(("--png", folder / f"{name}.png"))
@@ -165,11 +166,11 @@ class World:
         return [path.name for _, path in files]
 
     def hand_out_first_peer(self, answers: Answers, file: str) -> None:
-        """Makes it a peer, as the command does: what its device is given goes to `file`, "": is printed."""
+        """Makes it a peer, as the command does: what its device is given goes to `file`."""
         # Both load segno and the editor of YAML, for which no screen before is to wait.
         from appliance.cli.peer_add import add
 
-        add(self._peer_options(answers, "--conf", file) if file else self._peer_options(answers))
+        add(self._peer_options(answers, "--conf", file))
 
     def _bring_in(self, answers: Answers, room: tuple[int, int] | None, *more: str) -> list[str]:
         from appliance.cli.peer_add import bring_in

@@ -65,8 +65,11 @@ class Rules:
         return any(rule.from_ in (origin.label, origin.name) for rule in self.site.config.firewall.allow)
 
     def answers(self, origin: Zone, service: str) -> bool:
-        """Whether the box itself may be asked for the service from there."""
-        if origin.name in self.site.lans and service in _FOR_ALL_INSIDE:
+        """Whether a call of the service from there is for the box, and taken; or for a host behind one of its ports."""
+        config = self.site.config
+        taken = {f"udp/{port}" for tunnel in config.tunnels.values() for _, port in tunnel.ports}
+        taken |= {f"{each.port.protocol}/{each.port.first}" for each in config.firewall.port_forwards}
+        if service in taken or (origin.name in self.site.lans and service in _FOR_ALL_INSIDE):
             return True
         mine = [each for each in self.site.config.firewall.allow if each.to == BOX]
         return any(_covers(rule, service) for rule in mine if rule.from_ in (origin.label, origin.name))
@@ -159,9 +162,11 @@ def dropped_here(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
     told: set[tuple[str, str]] = set()
     for flow in evidence.overheard.ignored:
         origin = rules.zone(flow.source, flow.device)
-        # Devices ask their router for port mappings (udp/5351) and more, unasked and content without an answer.
-        wanted = flow.service.startswith("tcp/") or _named(flow.service)
+        # Devices ask their router for port mappings, the time and more, unasked and content without an answer.
+        wanted = flow.service.startswith("tcp/") or flow.service == "udp/53"
         if flow.device not in evidence.inside or origin is None or not wanted or rules.answers(origin, flow.service):
+            continue
+        if evidence.spoofed and rules.is_spoofed(flow):
             continue
         if (origin.label, flow.service) in told or len(told) >= MOST:
             continue
@@ -182,10 +187,10 @@ def spoofed(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
     if not evidence.spoofed or not rules:
         return
     told: set[tuple[str, str]] = set()
-    for flow in (*evidence.overheard.arrived, *evidence.overheard.ignored):
-        name, networks = rules.network_on(flow.device)
+    for flow in (*evidence.overheard.insisting, *evidence.overheard.ignored):
         if not rules.is_spoofed(flow):
             continue
+        name, networks = rules.network_on(flow.device)
         if (flow.device, flow.source) in told or len(told) >= MOST:
             continue
         told.add((flow.device, flow.source))
@@ -196,10 +201,6 @@ def spoofed(evidence: Evidence, rules: Rules | None) -> Iterator[Finding]:
             (f"{evidence.spoofed} packets were dropped meanwhile (counter spoofed)", f"it tried {flow.service}"),
             f"give it an address of {networks} (is it on the right cable, or VLAN?)",
         )
-
-
-def _named(service: str) -> bool:
-    return any(f"{each.protocol}/{each.first}" == service for ports in SERVICES.values() for each in ports)
 
 
 def _services(service: str) -> str:

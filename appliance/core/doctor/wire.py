@@ -70,12 +70,14 @@ class Flow(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Overheard:
     """Without repetitions. `arrived` are the connections that came to be passed on, `passed` what left, by device;
-    `unanswered` of the latter the TCP connections and pings that were tried again and never answered. `ignored` are
-    those to this box's own addresses that were tried again and that it did not answer."""
+    `insisting` are those of the former that were tried again, `unanswered` the TCP connections and pings of the latter
+    that were tried again and never answered. `ignored` are those to this box's own addresses that were tried again and
+    that it did not answer."""
 
     handshakes: tuple[Handshake, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
     arrived: tuple[Flow, ...] = ()
+    insisting: tuple[Flow, ...] = ()
     passed: tuple[Flow, ...] = ()
     unanswered: tuple[Flow, ...] = ()
     ignored: tuple[Flow, ...] = ()
@@ -97,11 +99,10 @@ class Ear:
     own: frozenset[str]
     handshakes: dict[Handshake, None] = field(default_factory=dict)
     unreachable: dict[Unreachable, None] = field(default_factory=dict)
-    arrived: dict[Flow, None] = field(default_factory=dict)
+    arrived: dict[Flow, int] = field(default_factory=dict)
     passed: dict[Flow, int] = field(default_factory=dict)
-    """How often each."""
     called_here: dict[Flow, int] = field(default_factory=dict)
-    """Connections to this box's own addresses, how often each."""
+    """Connections to be passed on, that left, and to this box's own addresses: how often each."""
     answered: set[tuple[str, str, str]] = field(default_factory=set)
     """Who was answered by whom, and of what service."""
     segments: dict[Segments, None] = field(default_factory=dict)
@@ -128,6 +129,7 @@ class Ear:
             tuple(self.handshakes),
             tuple(self.unreachable),
             tuple(self.arrived),
+            tuple(flow for flow, number in self.arrived.items() if number > 1),
             tuple(self.passed),
             unanswered,
             tuple(flow for flow, number in self.called_here.items() if number > 1 and flow[1:] not in self.answered),
@@ -149,14 +151,11 @@ class Ear:
         if frame.out and (size := _segment(protocol, content)):
             self.segments[Segments(frame.device, source, destination, size)] = None
         service = _first(protocol, content)
-        if service and frame.out:
-            flow = Flow(frame.device, source, destination, service)
-            self.passed[flow] = self.passed.get(flow, 0) + 1
-        elif service and destination in self.own:
-            flow = Flow(frame.device, source, destination, service)
-            self.called_here[flow] = self.called_here.get(flow, 0) + 1
-        elif service and not ip_address(destination).is_multicast:
-            self.arrived[Flow(frame.device, source, destination, service)] = None
+        if not service or (not frame.out and ip_address(destination).is_multicast):
+            return
+        heard = self.passed if frame.out else self.called_here if destination in self.own else self.arrived
+        flow = Flow(frame.device, source, destination, service)
+        heard[flow] = heard.get(flow, 0) + 1
 
 
 def made_for(call: Handshake, public_key: str) -> bool:

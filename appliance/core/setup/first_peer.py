@@ -8,7 +8,8 @@ from appliance.core.setup.render import NONE, endpoint
 from appliance.core.setup.seen import Answers
 
 SITE = "site"
-_SOME_KEY = "MDjxVfjG5F5MSou2m18I/4AKH/SShejeviOlgzxtBRI="
+SOME_KEY = "MDjxVfjG5F5MSou2m18I/4AKH/SShejeviOlgzxtBRI="
+"""A public key, to check what a peer may be before it has one."""
 
 
 def named(answers: Answers) -> bool:
@@ -33,7 +34,7 @@ def problem(text: str, tunnel: str, name: str, networks: list[str]) -> str:
     content = text.encode()
     try:
         addresses = [str(each) for each in choose.free_addresses(check(content)[0], tunnel)]
-        check(edit.add(content, tunnel, edit.NewPeer(name, _SOME_KEY, None, addresses, networks)))
+        check(edit.add(content, tunnel, edit.NewPeer(name, SOME_KEY, None, addresses, networks)))
     except (choose.NotKnown, Unable) as error:
         return str(error)
     except ConfigurationError as error:

@@ -215,6 +215,8 @@ QUESTIONS = (
     Question("peer_networks", "The network behind the branch", "As 192.168.30.0/24; several with spaces between. None "
              "of them may be in use here.", TEXT, _says(""), _branch),
 )  # fmt: skip
+_BY_ANOTHER = {"gateway": "address", "peer": "reached_at", "peer_networks": "peer"}
+"""Answers that cannot be judged without another one."""
 BY_KEY = {question.key: question for question in QUESTIONS}
 
 
@@ -257,21 +259,21 @@ def problem(key: str, text: str, answers: Answers, seen: Seen) -> str:
         return f"{text} is taken already; the two must differ"
     if key == "box" and seen.named not in ("", text):
         return f"this box serves an office as {seen.named}; for another name: `sudo appliance factory-reset` first"
-    if key == "lan_address" and _is_interface(text) and _is_interface(seen.offered):
+    if key in ("lan_address", "peer_networks") and _is_interface(seen.offered):
         outside = ip_interface(seen.offered).network
-        if ip_interface(text).network.overlaps(outside):
+        if any(ip_interface(each).network.overlaps(outside) for each in text.split() if _is_interface(each)):
             return f"{outside} is the network between this box and the provider's router; choose another one"
     if key == "reached_at" and text != NONE:
         return _place_problem(text, answers)
     if key == "peer" and text == NONE:
         return ""
     before = {each.key: answers[each.key] for each in QUESTIONS[: QUESTIONS.index(question)] if each.key in answers}
-    whole = text_of({**before, key: text}, seen)
+    whole = complete({**before, key: text}, seen)
     if key in ("peer", "peer_networks"):
-        filled = complete({**before, key: text}, seen)
-        return first_peer.problem(whole, filled["tunnel"], filled["peer"], filled.get("peer_networks", "").split())
+        networks = text.split() if key == "peer_networks" else []
+        return first_peer.problem(render(_filled(whole)), whole["tunnel"], whole["peer"], networks)
     try:
-        check(whole.encode())
+        check(render(_filled(whole)).encode())
     except ConfigurationError as error:
         return error.problems[0].message
     return ""
@@ -283,7 +285,7 @@ def _place_problem(text: str, answers: Answers) -> str:
     probe = (
         "version: 1\nsite: a\nboxes: {a: {interfaces: {wan: {device: a, address: dhcp}}}}\n"
         "tunnels: {a1: {addresses: 10.0.0.1/24, peers: {b: {address: 10.0.0.2, "
-        f'public_key: "MDjxVfjG5F5MSou2m18I/4AKH/SShejeviOlgzxtBRI=", endpoint: "{host}:1"}}}}}}}}\n'
+        f'public_key: "{first_peer.SOME_KEY}", endpoint: "{host}:1"}}}}}}}}\n'
     )
     try:
         check(probe.encode())
@@ -300,8 +302,8 @@ def problems(answers: Answers, seen: Seen) -> list[str]:
     whole = complete(answers, seen)
     good: Answers = {}
     for question in path(whole):
-        if question.key == "gateway" and "address" not in good:
-            continue  # right or wrong by an address that is wrong itself
+        if _BY_ANOTHER.get(question.key, question.key) not in {*good, question.key}:
+            continue  # right or wrong by an answer that is wrong itself
         if wrong := problem(question.key, whole[question.key], good, seen):
             found.append(f"{question.key}: {wrong}")
             if question.kind == CHOICE:

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
+from appliance.cli.failure import Failure, Uncertain
 from appliance.cli.wizard.app import SetupApp
 from appliance.core.check import check
 from tests.unit.cli.wizard_world import KEY, PaperWorld
@@ -421,10 +422,33 @@ def test_where_no_code_can_be_shown_a_stick_takes_the_file(what: str) -> None:
         world.stick_in = True
         await pilot.press("f2")
         await settled(app, pilot)
-        assert app.stage == "done" and "basel.conf written" in shows(app, "said")
+        assert app.stage == "done" and "basel.conf written" in shows(app, "long")
         assert world.done[-1] == "first peer to a stick"
 
     played(world, story)
+
+
+@pytest.mark.parametrize("perhaps", [False, True])
+def test_what_went_wrong_at_the_end_is_all_said(perhaps: bool) -> None:
+    """And whoever may be a peer all the same is not to be made once more."""
+    world = PaperWorld()
+    world.by_ssh, world.takes_passwords = True, False
+    world.not_brought_in = Uncertain("the supervisor went away") if perhaps else Failure("the disk is full")
+
+    async def story(app: SetupApp, pilot: Pilot[int]) -> None:
+        await through(app, pilot, site="zurich", reached_at="office.example.net", peer="anna-phone")
+        for text in ("a-long-password", "a-long-password", None):
+            await enter(app, pilot, text)
+        world.stands = "confirmed"
+        for _ in range(100):
+            await pilot.pause(0.05)
+            if app.stage == "done":
+                break
+        said = shows(app, "said")
+        assert "the password was not taken" in said and f"anna-phone: {world.not_brought_in}" in said
+        assert ("peer add anna-phone" in shows(app, "long")) != perhaps
+
+    played(world, story, lines=45)
 
 
 def test_a_first_peer_may_come_later() -> None:

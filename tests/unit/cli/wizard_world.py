@@ -35,6 +35,7 @@ class PaperWorld(World):
         self.stands = "trial"
         self.invited = "417-2930-5599"
         self.stick_in = True
+        self.not_brought_in: Failure | None = None
         self.concentrator = False
 
     def cards(self) -> tuple[Card, ...]:
@@ -104,6 +105,8 @@ class PaperWorld(World):
         return "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 
     def first_peer(self, answers: Answers, room: tuple[int, int]) -> list[str]:
+        if self.not_brought_in:
+            raise self.not_brought_in
         code = lines(FILE, room)
         self.done.append("first peer")
         return code

@@ -423,9 +423,32 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {
             "spoofed": 9,
             "dropped": 3,
-            "overheard": heard(arrived=(Flow("eth1", "172.16.5.5", "192.0.2.7", "tcp/443"),)),
+            "overheard": heard(
+                arrived=(Flow("eth1", "172.16.5.5", "192.0.2.7", "tcp/443"),),
+                insisting=(Flow("eth1", "172.16.5.5", "192.0.2.7", "tcp/443"),),
+            ),
         },
         ["wrong-source"],
+    ),
+    "a host with an address of elsewhere calls the box": (
+        {
+            "spoofed": 9,
+            "dropped_here": 1,
+            "overheard": heard(ignored=(Flow("eth1", "172.16.5.5", "192.168.10.1", "tcp/8443"),)),
+        },
+        ["wrong-source"],
+    ),
+    "one packet that a telephone leaks": (
+        {"spoofed": 1, "overheard": heard(arrived=(Flow("eth1", "172.16.5.5", "192.0.2.7", "tcp/443"),))},
+        [],
+    ),
+    "a printer asks its gateway for the time": (
+        {"dropped_here": 9, "overheard": heard(ignored=(Flow("eth1", "192.168.10.20", "192.168.10.1", "udp/123"),))},
+        [],
+    ),
+    "a laptop's tunnel, from inside": (
+        {"dropped_here": 9, "overheard": heard(ignored=(Flow("eth1", "192.168.10.20", "203.0.113.2", "udp/51820"),))},
+        [],
     ),
     "forgeries from outside": (
         {"spoofed": 9, "overheard": heard(arrived=(Flow("eth0", "192.168.10.20", "192.168.10.30", "tcp/445"),))},

@@ -49,17 +49,21 @@ TALKING = frozenset({("wg-office", "KEY-GENEVA")})
 
 def unconfigured() -> dict[str, Any]:
     nothing = {"generation": None, "time_floor": None}
-    return {**report(None, NOTHING, None, ("the supervisor is starting",), {}), **SUPERVISOR, **nothing}
+    return {
+        **report(None, NOTHING, None, ("the supervisor is starting",), {}, frozenset(), {}),
+        **SUPERVISOR,
+        **nothing,
+    }
 
 
 def alone(now: float) -> dict[str, Any]:
     ending = Ending(6, "d", "ben", 1.7e9, 1.7e9, ROLLED_BACK, "not confirmed within 90 s")
     last = {"trial": TRIAL, "last_rollback": to_json(ending)}
-    return {**report(DESIRED, seen(now), None, (), COUNTERS, TALKING), **SUPERVISOR, **last}
+    return {**report(DESIRED, seen(now), None, (), COUNTERS, TALKING, {}), **SUPERVISOR, **last}
 
 
 def pair(now: float) -> dict[str, Any]:
-    found = {**report(DESIRED, seen(now), None, (), COUNTERS, TALKING), **SUPERVISOR}
+    found = {**report(DESIRED, seen(now), None, (), COUNTERS, TALKING, {}), **SUPERVISOR}
     found["bundles"] = {
         "age_recipient": "age1box",
         "last": {"serial": "4", "outcome": "applied", "at": "2026-11-24T20:00:00Z"},
