@@ -34,6 +34,15 @@ GUESTS = ZURICH.replace("firewall:", "      guests: {device: enp2s0.20, address:
 )
 
 
+HEARD = """\
+import time
+from appliance.adapters.packet_ear import PacketEar
+found = PacketEar().listen(time.monotonic() + 10)
+print(*sorted({device for device, _, packet in found if packet[9:10] == b"\\x01"}))
+"""
+"""The devices on which the doctor hears ICMP."""
+
+
 def configure(box: Box, text: str) -> str:
     box.put("/data/appliance/appliance.yaml", text, 0o600)
     return apply(box, timeout=PATIENCE)
@@ -71,6 +80,11 @@ def test_a_vlan_is_made_by_the_box(lab: Lab) -> None:
     for node in (guest, host):
         node.ping("203.0.113.1", timeout=PATIENCE)
     assert not pings(guest, "192.168.10.20") and not pings(host, "192.168.30.20")
+
+    # Whoever listens hears a packet of the VLAN there, and not on the card as well, where the office is.
+    guest.popen("ping", "-n", "-i0.2", "-w60", "192.168.30.1")
+    zurich.put("/tmp/heard.py", HEARD)
+    assert zurich.run("python3", "/tmp/heard.py", timeout=PATIENCE).stdout.split() == ["enp2s0.20"]
 
     # What was allowed takes the short way: no packet of it meets the hook any more in which the rules stand.
     assert status(zurich)["capabilities"]["flow_offload"]
