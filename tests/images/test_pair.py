@@ -141,6 +141,12 @@ def _story(pair: Pair, done: Callable[[str], None]) -> None:
         assert box.run("pgrep wireguard-go")[0] == 1
     assert bravo.pair()["role"] == "backup"
 
+    phases: list[str] = []
+
+    def noted(box: Box) -> None:
+        took = {name: value for name, value in (box.pair().get("takeover") or {}).items() if name != "told"}
+        phases.append(f"{box.name}'s takeover, s after keepalived's word: {took}")
+
     def power_cut() -> None:
         alpha.power_cut()
         bravo.has_virtual()
@@ -168,12 +174,15 @@ def _story(pair: Pair, done: Callable[[str], None]) -> None:
         wait_for(lambda: bravo.pair().get("role") == "master", 60, "bravo says that it is master")
         outages.append(watch(pair, "the preferred box boots and returns", comes_back))
         done("booted again and returned")
+        noted(alpha)
         ready(bravo)
         outages.append(watch(pair, "appliance handover", handed(alpha, bravo)))
+        noted(bravo)
         ready(alpha)
         outages.append(watch(pair, "appliance handover, back", handed(bravo, alpha)))
         done("handed over and back")
-        print(table(outages, idle))
+        noted(alpha)
+        print("\n".join([table(outages, idle), *phases]))
         for each in (outward, inside):
             report = each.report
             assert (report.open, report.ended) == (CONNECTIONS, ()), report
