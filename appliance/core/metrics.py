@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from appliance.core.status_words import ROLES
+from appliance.core.status_words import ROLES, leads_out
 
 GAUGE, COUNTER, SUMMARY = "gauge", "counter", "summary"
 PHASES = ("committed", "unmuted", "first_handshake", "last_active_back")
@@ -73,12 +73,8 @@ def _trial(status: dict[str, Any]) -> Iterator[Family]:
 def _networks(status: dict[str, Any]) -> Iterator[Family]:
     links = [((each["name"],), each["carrier"]) for each in status["interfaces"]]
     yield _many("appliance_interface_carrier", GAUGE, "Whether the cable is in.", ("interface",), links)
-    dead = (status.get("pair") or {}).get("dead_uplinks", ())
-    uplinks = [
-        ((each["name"],), each["carrier"] and bool(each["gateways"]) and each["name"] not in dead)
-        for each in status["uplinks"]
-    ]
-    text = "Whether the cable is in and a gateway is known; in a pair also whether that answers."
+    uplinks = [((each["name"],), leads_out(each, status.get("pair"))) for each in status["uplinks"]]
+    text = "Whether the cable is in and a gateway is known or a session up; in a pair also whether the gateway answers."
     yield _many("appliance_uplink_up", GAUGE, text, ("uplink",), uplinks)
     tunnels = [((each["name"], each["engine"] or "none"), 1) for each in status["tunnels"]]
     yield _many("appliance_tunnel_info", GAUGE, "What runs the tunnel.", ("tunnel", "engine"), tunnels)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from appliance.adapters import conntrack, systemd
+from appliance.adapters import conntrack, keepalived, systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
 from appliance.adapters.files import RuntimeFiles
@@ -24,6 +24,7 @@ from appliance.adapters.pppoe import open_sessions
 from appliance.adapters.rtnetlink import MACVLAN, VLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
+from appliance.core.pair.names import KEEPALIVED_FILE
 from appliance.core.plan import running_engine
 from appliance.core.state import (
     ALIAS,
@@ -140,6 +141,8 @@ class Machine:
             case steps.ForgetConnections(grants):
                 conntrack.forget(grants)
             case steps.WriteFile(path, content):
+                if path == KEEPALIVED_FILE:
+                    keepalived.check(Path(path), content)
                 self.files.write(path, content)
             case steps.ReloadNetworkd(devices):
                 systemd.reload_networkd(devices)

@@ -18,6 +18,7 @@ from pathlib import Path
 from appliance.adapters import conntrack, systemd
 from appliance.adapters.engine import Engine, KeyedChange
 from appliance.adapters.errors import Refused
+from appliance.adapters.neighbours import advertise
 from appliance.adapters.pppoe import open_sessions, terminate
 from appliance.core.in_force import behind, in_force
 from appliance.core.pair.names import (
@@ -375,13 +376,17 @@ class TakeoverShell:
         )
 
     def announce(self) -> None:
-        """Twice, a second apart: a neighbour that missed the first hears the second."""
+        """IPv4 twice, a second apart: a neighbour that missed the first hears the second. IPv6 once, and as often as
+        keepalived says it anew."""
         pair = self.desired.pair
         mine = [(one.device, one.address.split("/")[0]) for one in (pair.virtual_addresses if pair else ())]
         self.announcing = [program for program in self.announcing if program.poll() is None]
         for device, address in (*mine, *self._lent(self.leases).items()):
             # A session has nobody to tell: its other end is the only one there is.
-            if ":" not in address and device not in self.dialled.values():
+            if ":" in address:
+                with contextlib.suppress(Refused):  # it has just gone again
+                    advertise(device, address)
+            elif device not in self.dialled.values():
                 program = self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", device, address)
                 self.announcing += [program] if program else []
 

@@ -14,9 +14,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from tests.lab import Box, Capture, Lab, Probe, capture, wait_for
+from tests.labs.dual_stack import DualStack
 from tests.labs.pair import HOST, LAN_ROUTER, VIRTUAL, Duo, hand_over, has_virtual, pair, prefer_alpha, tunnel_is_down
 
-WHAT = "udp port 51820 or arp"
+WHAT = "udp port 51820 or arp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136))"
+VIRTUAL6, LAN_ROUTER6 = "2001:db8:1::10", "2001:db8:10::1"
 LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<mac>[0-9a-f:]{17}) > .*")
 
 
@@ -44,7 +46,9 @@ class Voice:
 
 
 def _of_the_master(line: str) -> bool:
-    """A tunnel's packet, or ARP in the name of a virtual address."""
+    """A tunnel's packet, or ARP and neighbour discovery in the name of a virtual address."""
+    if "ICMP6" in line:
+        return any(f" {each} > " in line or f"tgt is {each}," in line for each in (VIRTUAL6, LAN_ROUTER6))
     if "ARP" not in line:
         return ".51820" in line
     return any(f"Reply {each} is-at" in line or f" tell {each}," in line for each in (VIRTUAL, LAN_ROUTER))
@@ -65,7 +69,7 @@ def quiet(duo: Duo, probe: Probe, what: str) -> None:
 
 def test_nobody_but_the_master_speaks() -> None:
     with Lab("pair-voice", __doc__ or "") as lab:
-        duo = Duo(lab).build()
+        duo = DualStack(lab).build()
         alpha, bravo, voice = duo.alpha, duo.bravo, Voice(duo)
         with everything(duo) as captures:
             voice.may(alpha)
@@ -104,12 +108,16 @@ def test_nobody_but_the_master_speaks() -> None:
 
                 # Both were masters when they met, so the one that wins announces itself; and loses soon afterwards.
                 voice.may(alpha, bravo)
+                before = time.time()
                 alpha.sh("kill -9 $(pgrep -x keepalived)")
                 wait_for(lambda: has_virtual(bravo), 10, "bravo has the virtual address", 0.02)
                 wait_for(lambda: has_virtual(alpha) and not has_virtual(bravo), 10, "alpha has it again", 0.02)
                 wait_for(lambda: tunnel_is_down(bravo), 10, "bravo is silent", 0.02)
                 voice.may(alpha)
                 quiet(duo, probe, "the master's keepalived was killed, and it took the role again")
+                for address in (VIRTUAL6, LAN_ROUTER6):
+                    told = [line for each in captures for line in each.matching(f"tgt is {address},")]
+                    assert any(float(line.split()[0]) > before for line in told), f"nobody announced {address}"
                 prefer_alpha(duo)
 
                 voice.may(alpha, bravo)

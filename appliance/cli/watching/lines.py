@@ -12,6 +12,7 @@ from typing import Any
 from rich.text import Text
 
 from appliance.cli.watching.rates import Rates
+from appliance.core.status_words import leads_out
 
 TRIAL_WIDTH = 20
 NAME = 24
@@ -120,7 +121,9 @@ def _networks(said: Text, status: dict[str, Any]) -> None:
         said.append(f" and {len(addresses) - 1} more" if len(addresses) > 1 else "")
         if uplink:
             gateways = " ".join(each for each in uplink["gateways"] if each)
-            said.append(f" via {gateways}" if gateways else " no gateway", "" if gateways else "yellow")
+            leads = leads_out(uplink, status.get("pair"))
+            nowhere = "" if leads or not link["carrier"] else " no session" if "session" in uplink else " no gateway"
+            said.append(f" via {gateways}" if gateways else nowhere, "" if gateways else "yellow")
         if link["name"] in dead:
             said.append(", which does not answer", "red")
         said.append("\n")

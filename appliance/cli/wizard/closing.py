@@ -11,7 +11,10 @@ def next_steps(answers: Answers, recipient: str, brought_in: bool = False) -> li
     """One line a step, in the order of a person's doing. `recipient` is the age key to which this box's secrets are
     sealed, "" where it has none; `brought_in` says that the first peer has its keys."""
     lan = answers["lan_address"].split("/")[0]
-    found = [f"the office's computers use {lan} as gateway and name server"]
+    found = [
+        f"the office's computers use {lan} as gateway and name server; whoever hands out their addresses (DHCP) says "
+        "so to them: this box hands out none"
+    ]
     if answers["pair"] == "first":
         found.append("the second box: `sudo appliance pair invite` here, `appliance setup` there")
     if brought_in:

@@ -45,6 +45,23 @@ def test_an_uplink_whose_gateway_is_silent_is_not_up() -> None:
     )
 
 
+def test_an_uplink_that_is_the_masters_or_a_session_is_not_down() -> None:
+    """A standby has no gateway where the way is its partner's, and a session never has one."""
+    found = ANSWERS["pair"]
+    (wan,) = found["uplinks"]
+
+    def up(role: str, **different: Any) -> str:
+        pair = {**found["pair"], "role": role, "dead_uplinks": []}
+        shown = text({**found, "pair": pair, "uplinks": [{**wan, "gateways": [], **different}]})
+        return next(line[-3:] for line in shown.splitlines() if line.startswith("appliance_uplink_up{"))
+
+    assert (up("backup"), up("master"), up("backup", carrier=False)) == ("1.0", "0.0", "0.0")
+    session = {"up": True, "elsewhere": False}
+    assert up("master", session=session) == "1.0"
+    assert up("master", session={**session, "up": False}) == "0.0"
+    assert up("backup", session={"up": False, "elsewhere": True}) == "1.0"
+
+
 def test_a_trial_shows_how_long_it_has() -> None:
     shown = text(ANSWERS["alone"])
     assert "appliance_trial_active 1.0" in shown and "appliance_trial_remaining_seconds 61.2" in shown
