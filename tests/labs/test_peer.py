@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.lab import Box, Lab, Node, Probe, Switch, wait_for, wg_quick_peer
+from tests.lab import Box, Lab, Node, Probe, Switch, capture, wait_for, wg_quick_peer
 from tests.lab.qr import read_code
 from tests.labs.office import BRANCH_HOST, OFFICE_HOST, Office, in_order
 from tests.labs.wiring import apply
@@ -172,6 +172,26 @@ def test_a_key_that_never_left_the_device(office: Office) -> None:
     assert listed(box, "office.frank")["state"] == "up"
     tunnel.down()
     peer(box, "remove", "frank", "--yes")
+
+
+def test_all_of_a_colleagues_traffic_goes_through_the_office(office: Office) -> None:
+    """--full with a name server; the internet sees the office's address."""
+    box, laptop = office.zurich, office.laptop
+    reached = ("--allow", "wan", "--allow", "box")
+    peer(box, "add", "hugo", "--full", "--dns", "10.20.0.1", *reached, "--conf", "/data/hugo.conf")
+    conf = (box.data / "hugo.conf").read_text()
+    assert "AllowedIPs = 0.0.0.0/0, ::/0" in conf and "DNS = 10.20.0.1" in conf
+    # What Debian's resolvconf or systemd-resolved would be told.
+    laptop.put("/usr/local/bin/resolvconf", "#!/bin/sh\ncat >>/run/resolvconf\n", 0o755)
+    with capture(office.internet, "zurich", "icmp") as seen:
+        tunnel = wg_quick_peer(laptop, conf, "hugo")
+        laptop.ping("198.51.100.1", timeout=10)
+        seen.wait("203.0.113.2 > 198.51.100.1: ICMP echo request")
+    assert "nameserver 10.20.0.1" in laptop.sh("cat /run/resolvconf")
+    ask = "from appliance.adapters.servers import answers_names; print(answers_names('10.20.0.1'))"
+    assert laptop.sh(f'cd /src && python3 -c "{ask}"') == "True", "the box answers names through the tunnel"
+    tunnel.down()
+    peer(box, "remove", "hugo", "--yes")
 
 
 SITE_WAN, SITE_GATEWAY = "192.0.2.130/25", "192.0.2.129"
