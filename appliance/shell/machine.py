@@ -141,7 +141,7 @@ class Machine:
             case steps.ForgetConnections(grants):
                 conntrack.forget(grants)
             case steps.WriteFile(path, content):
-                if path == KEEPALIVED_FILE:
+                if path == KEEPALIVED_FILE and content is not None:
                     keepalived.check(Path(path), content)
                 self.files.write(path, content)
             case steps.ReloadNetworkd(devices):
