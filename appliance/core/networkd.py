@@ -178,11 +178,13 @@ def _announced(config: Config, box: Box, name: str) -> list[Section]:
 
 
 def resolved_file(config: Config, box: Box) -> str:
-    """resolved's drop-in: which servers are asked, and that the LAN may ask this box."""
+    """resolved's drop-in: which servers are asked, and that the LAN may ask this box; a tunnel's peers may where a rule
+    says so."""
     inside = {name: interface for name, interface in box.interfaces.items() if not interface.is_uplink}
     # Addresses that move are listened at before they are here (resolved binds them freely, resolved-dns-stub.c).
     moving = {name: [str(one) for one in _moving(config, name) if not one.is_link_local] for name in inside}
     found = [address for name, interface in inside.items() for address in (*_static(interface), *moving[name])]
+    found += [str(each) for tunnel in config.tunnels.values() for each in tunnel.addresses]
     listeners = list(dict.fromkeys(address.split("/")[0] for address in found))
     servers = " ".join(str(address) for address in config.dns)
     lines = [

@@ -260,7 +260,7 @@ def test_a_file_of_answers_does_the_same_without_a_screen(office: NewOffice) -> 
     assert box.sh("stat -c %a /root/b.conf; wg-quick strip /root/b.conf").startswith("600\n[Interface]")
     assert "basel" in box.sh("appliance peer list")
     box.run("appliance", "peer", "remove", "basel", "--yes", "--confirm", "auto", timeout=90)
-    assert box.sh("cat /data/appliance/appliance.yaml") == first.strip()
+    assert box.sh("grep -v '^    peers: {}$' /data/appliance/appliance.yaml") == first.strip()
     assert "confirmed" in box.sh("appliance history")
     assert "a-long-password" not in box.sh("grep -r a-long-password /data /run 2>/dev/null || true")
 
