@@ -65,6 +65,18 @@ def test_planned_handover_and_return(duo: Duo) -> None:
         duo.settled(duo.alpha, 60)
 
 
+def test_a_master_that_is_told_to_go_down(duo: Duo) -> None:
+    """A reboot without `appliance handover`: keepalived gives the role away before the tunnels stop (44-68 ms)."""
+    prefer_alpha(duo)
+    with traffic(duo, "reboot of the master", 1000):
+        # Off, as a container cannot start itself again.
+        duo.alpha.run("systemctl", "--no-block", "poweroff")
+        wait_for(lambda: not duo.alpha.running, 30, "alpha is off")
+    duo.alpha.power_cut()
+    duo.alpha.boot()
+    prefer_alpha(duo)
+
+
 def test_power_cut_and_return(duo: Duo) -> None:
     prefer_alpha(duo)
     with traffic(duo, "power cut of the master"):
