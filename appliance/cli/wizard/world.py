@@ -167,7 +167,7 @@ class World:
 
     def hand_out_first_peer(self, answers: Answers, file: str) -> None:
         """Makes it a peer, as the command does: what its device is given goes to `file`."""
-        # Both load segno and the editor of YAML, for which no screen before is to wait.
+        # It loads segno, for which no screen before is to wait.
         from appliance.cli.peer_add import add
 
         add(self._peer_options(answers, "--conf", file))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from appliance.core.check import check
+from appliance.core.peering import choose, edit
 from appliance.core.problems import ConfigurationError
 from appliance.core.setup.render import NONE, endpoint
 from appliance.core.setup.seen import Answers
+from appliance.core.splice import Unable
 
 SITE = "site"
 SOME_KEY = "MDjxVfjG5F5MSou2m18I/4AKH/SShejeviOlgzxtBRI="
@@ -27,10 +29,6 @@ def words(answers: Answers) -> list[str]:
 
 def problem(text: str, tunnel: str, name: str, networks: list[str]) -> str:
     """What `peer add` would say against it; "" when nothing. `text` is the appliance.yaml that it would change."""
-    # The editor of YAML takes a third of a second to load on a small board; the questions before need none of it.
-    from appliance.core.peering import choose, edit
-    from appliance.core.splice import Unable
-
     content = text.encode()
     try:
         addresses = [str(each) for each in choose.free_addresses(check(content)[0], tunnel)]
