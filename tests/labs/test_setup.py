@@ -182,18 +182,23 @@ def test_a_new_box_is_set_up_at_its_screen(office: NewOffice) -> None:
     print("set up at its screen; the office is online, also after a power cut")
 
 
+def to_the_trial(screen: Terminal) -> None:
+    """All questions are answered; no password for the console, and nobody who logs in."""
+    screen.shows("A password for this screen?")
+    screen.press("Enter")
+    screen.shows("nobody can log in to this box")
+    screen.press("Enter")
+    screen.shows("This is your appliance.yaml")
+    screen.press("Enter")
+    screen.shows("It runs, on trial", 30)
+
+
 def test_a_trial_that_does_not_please_is_taken_back(office: NewOffice) -> None:
     answers = {"pair": "alone", "site": "zurich", "box": "alpha", "uplink": "enp2s0", "how": "dhcp", "lan": "enp1s0",
                "lan_address": "192.168.99.1/24", "tunnel": "none", "admin": "none", "signer": "none"}  # fmt: skip
     office.box.put("/data/appliance/setup.yaml", json.dumps(answers), 0o600)
     with office.console("appliance", "setup") as screen:
-        screen.shows("A password for this screen?")
-        screen.press("Enter")
-        screen.shows("nobody can log in to this box")
-        screen.press("Enter")
-        screen.shows("This is your appliance.yaml")
-        screen.press("Enter")
-        screen.shows("It runs, on trial", 30)
+        to_the_trial(screen)
         screen.press("Escape")
         screen.shows("Enter tries it again", 30)
         assert not pings(office.host, INTERNET)
@@ -209,13 +214,7 @@ def test_the_first_colleague_scans_a_code_from_the_screen(office: NewOffice) -> 
                "peer": "anna-phone"}  # fmt: skip
     box.put("/data/appliance/setup.yaml", json.dumps(answers), 0o600)
     with office.console("appliance", "setup", lines=48) as screen:
-        screen.shows("A password for this screen?")
-        screen.press("Enter")
-        screen.shows("nobody can log in to this box")
-        screen.press("Enter")
-        screen.shows("This is your appliance.yaml")
-        screen.press("Enter")
-        screen.shows("It runs, on trial", 30)
+        to_the_trial(screen)
         screen.press("Enter")
         text = read_code(screen.shows("anna-phone connects by this", 30).splitlines())
         screen.press("Enter")

@@ -50,6 +50,14 @@ async def settled(app: SetupApp, pilot: Pilot[int]) -> None:
     raise AssertionError(f"still busy: {shows(app, 'about')}")
 
 
+async def done(app: SetupApp, pilot: Pilot[int]) -> None:
+    """Waits for the last screen, which may come by itself."""
+    for _ in range(100):
+        await pilot.pause(0.05)
+        if app.stage == "done":
+            break
+
+
 async def through(app: SetupApp, pilot: Pilot[int], **answers: str) -> None:
     """Answers every question; with the default where none is given."""
     for _ in range(30):
@@ -307,10 +315,7 @@ def test_who_came_by_ssh_confirms_in_another_session() -> None:
         await enter(app, pilot)
         assert app.stage == "trial" and "confirm" not in world.done
         world.stands = "confirmed"
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if app.stage == "done":
-                break
+        await done(app, pilot)
         assert world.done == ["apply", "finish", "password"]
 
     played(world, story)
@@ -447,10 +452,7 @@ def test_what_went_wrong_at_the_end_is_all_said(perhaps: bool) -> None:
         for text in ("a-long-password", "a-long-password", None):
             await enter(app, pilot, text)
         world.stands = "confirmed"
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if app.stage == "done":
-                break
+        await done(app, pilot)
         said = shows(app, "said")
         assert "the password was not taken" in said and f"anna-phone: {world.not_brought_in}" in said
         assert ("peer add anna-phone" in shows(app, "long")) != perhaps
