@@ -457,11 +457,8 @@ class _Planner:
     def _wanted_rules(self) -> frozenset[Rule]:
         """The rules of the file, and for each uplink one for every address that it has at this moment."""
         rules = set(self.desired.rules)
-        if self.observed.lookup_outside is not None:
-            # The name of a full tunnel's far end cannot be asked for through that tunnel while it does not stand.
-            families = {rule.family for rule in rules if rule.table == TUNNEL_TABLE}
-            user = self.observed.lookup_outside
-            rules |= {Rule(family, 5290, MAIN_TABLE, user=user) for family in families}
+        full = {rule.family for rule in rules if rule.table == TUNNEL_TABLE}
+        rules |= {Rule(family, 5290, MAIN_TABLE, user=user) for family in full for user in self.observed.outside}
         for uplink in self.desired.uplinks:
             link = self.observed.links.get(uplink.device)
             if not uplink.mark or link is None:

@@ -468,7 +468,8 @@ class Observed:
     `keys` and `secrets` map the names of the keys on disk to public keys, and of secrets to digests;
     `passwords` does so for all that can be one; `keys_made` says when a private key's file was written, in seconds
     since 1970. `sessions` are pppd's, by device, `open_sessions` the kernel's.
-    `lookup_outside` is the resolver's user while it looks for the far end of a full tunnel, which it must do outside.
+    `outside` are the users of this machine that must get past a full tunnel: chrony's, since a wrong clock may be why
+    there is no tunnel; and the resolver's while it looks for the tunnel's far end.
     `lent_gateways` maps devices to the IPv4 gateway that came with the lease that networkd has there.
     `resolved` maps a host name to its addresses, the best first.
     `at_least` is what the time is known to be at least, in seconds since 1970 (supervisor/time_floor.py).
@@ -490,7 +491,7 @@ class Observed:
     open_sessions: tuple[OpenSession, ...] = ()
     lent_gateways: dict[str, str] = field(default_factory=dict)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    lookup_outside: int | None = None
+    outside: tuple[int, ...] = ()
     kernel_wireguard: bool = False
     flow_offload: bool = False
     at_least: float = 0.0

@@ -48,6 +48,8 @@ LINK_SYSCTLS = (
     ("ipv6", "disable_ipv6"),
 )
 DEVICE_SECONDS = 3.0
+TIME_USER, RESOLVER_USER = "_chrony", "systemd-resolve"
+"""As whom time servers and name servers are asked."""
 
 
 class Machine:
@@ -110,7 +112,7 @@ class Machine:
             open_sessions=open_sessions(),
             lent_gateways=lent_gateways(each for each in links if each.startswith(LEASE_DEVICE)),
             resolved=dict(resolved or {}),
-            lookup_outside=_resolver() if outside else None,
+            outside=_users(TIME_USER, RESOLVER_USER) if outside else _users(TIME_USER),
             kernel_wireguard=self.kernel_wireguard,
             flow_offload=self.flow_offload,
             at_least=at_least,
@@ -265,9 +267,10 @@ def _modules() -> str:
     return " ".join(sorted(line.partition(" ")[0] for line in lines))
 
 
-def _resolver() -> int | None:
-    """The user that resolved asks name servers as."""
-    try:
-        return pwd.getpwnam("systemd-resolve").pw_uid
-    except KeyError:
-        return None
+def _users(*names: str) -> tuple[int, ...]:
+    """Their numbers; a machine may lack one of them."""
+    found = []
+    for name in names:
+        with contextlib.suppress(KeyError):
+            found.append(pwd.getpwnam(name).pw_uid)
+    return tuple(found)

@@ -137,6 +137,27 @@ def test_nothing_leaks_while_the_engine_is_stopped(office: Office) -> None:
     office.branch_host.ping(WEB, timeout=20)
 
 
+def test_the_clock_is_asked_on_the_branchs_own_line(office: Office, stranger: Node) -> None:
+    """A wrong clock may be why there is no tunnel, so the box's own chrony does not go through it; its hosts do."""
+    settings = "/run/time-server.conf"
+    stranger.put(settings, "local stratum 8\nallow\ncmdport 0\nbindcmdaddress /\npidfile /run/time-server.pid\n", 0o644)
+    server = stranger.popen("chronyd", "-x", "-d", "-f", settings)
+    try:
+        with (
+            capture(office.geneva, "enp1s0", "udp port 123") as line,
+            capture(office.internet, "zurich", "udp port 123") as detour,
+        ):
+            said = office.geneva.sh(f"chronyd -x -Q -t 20 'server {STRANGER} iburst' 'pidfile /run/asked.pid' 2>&1")
+            office.branch_host.sh(f"echo what time is it >/dev/udp/{STRANGER}/123")
+            detour.wait("203.0.113.2")
+        assert "System clock wrong by" in said, said
+        assert detour.matching(GENEVA_WAN) == [] and line.matching(BRANCH_HOST) == []
+        assert line.matching(f"{GENEVA_WAN}.") and line.matching(f"{STRANGER}.123 > {GENEVA_WAN}")
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
 def test_who_calls_the_branch_on_its_line_is_answered_there(office: Office, stranger: Node) -> None:
     """ping and a port forward from a stranger in the internet: question and answer on the branch's own line."""
     with serving(office.branch_host, 80), capture(office.internet, "zurich", f"host {STRANGER}") as detour:

@@ -396,9 +396,9 @@ def test_the_far_end_of_a_full_tunnel_is_asked_for_outside_of_it() -> None:
     desired = replace(DESIRED, rules=(full,))
     running = replace(RUNNING, rules=frozenset({full}))
     outside = Rule(4, 5290, 254, user=991)
-    assert plan(desired, replace(running, lookup_outside=991), desired).steps == (AddRule(outside),)
+    assert plan(desired, replace(running, outside=(991,)), desired).steps == (AddRule(outside),)
     assert plan(desired, replace(running, rules=frozenset({full, outside})), desired).steps == (DeleteRule(outside),)
-    assert not plan(DESIRED, replace(RUNNING, lookup_outside=991), DESIRED), "without a full tunnel nothing is needed"
+    assert not plan(DESIRED, replace(RUNNING, outside=(991,)), DESIRED), "without a full tunnel nothing is needed"
 
 
 KEYS = "# ours\nssh-ed25519 AAAA anna\nssh-ed25519 BBBB ben\n"
