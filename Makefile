@@ -34,6 +34,10 @@ devroot: ## the same with the test tools (build/devroot)
 image: ## the image that a person flashes (build/image/); ARCH=arm64: for the Raspberry Pi
 	@image/build image
 
+.PHONY: reproducible
+reproducible: ## the image built twice from nothing, and compared bit for bit (four minutes)
+	@image/reproduce
+
 .PHONY: check
 check: ## lint, types and unit tests, in seconds
 	@$(WORLD) bash -euc '$(LINT); $(PYTEST) -q tests/unit'
