@@ -14,6 +14,7 @@ Provider, host and guest are namespaces of one more machine, with a kernel that 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ from tests.vm.neighbour import Neighbour
 DOWN = "\x0e"
 """Control-N, at GRUB's menu (GRUB manual, "The flow of control")."""
 GUESTS = "      guests: {device: enp0s17.20, address: 192.168.30.1/24}\ntunnels:"
+FLASHED_BYTES, LARGER_BYTES = 4 << 30, 6 << 30
+LONG_AGO = "2021-05-01"
 WITH_GUESTS = OFFICE.replace("tunnels:", GUESTS).replace("  allow:\n", "  allow:\n    - {from: guests, to: wan}\n")
 DIALLED = f"wan: {{device: enp0s16.7, address: pppoe, pppoe: {{user: {USER}, password: {{secret: provider}}}}}}"
 WITH_PPPOE = re.sub("wan: {device.*", DIALLED, WITH_GUESTS)
@@ -71,7 +74,7 @@ class AsNode:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[DiskMachine]:
-    made = DiskMachine(tmp_path, image())
+    made = DiskMachine(tmp_path, image(), gigabytes=FLASHED_BYTES >> 30)
     yield made
     made.power_cut()
 
@@ -115,14 +118,18 @@ def test_from_the_file_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Pa
 
     # What was confirmed is there after a power cut.
     identity = machine.sh("cat /data/machine-id")
+    wall, data = int(machine.sh("date +%s")), data_bytes(machine)
     machine.sh("sync")
     machine.power_cut()
     a_shell_from_the_menu(machine)
     machine.power_cut()
+    # Somebody has copied it to a larger disk; and the clock's battery is empty.
+    os.truncate(machine.disk, LARGER_BYTES)
     cards = [Card(lab.switch(name), "zurich", place) for name, place in (("wan", WAN), ("lan", LAN))]
     others = Neighbour(tmp_path / "others", [Card(card.switch, "others", 20 + n) for n, card in enumerate(cards)])
     try:
-        machine.power_on([word for card in cards for word in card.plug()], [card.end for card in cards])
+        plugged = [word for card in cards for word in card.plug()]
+        machine.power_on([*plugged, "-rtc", f"base={LONG_AGO}"], [card.end for card in cards])
         others.power_on()
         # Both are listened to: an emulated serial line throws away what nobody takes.
         with ThreadPoolExecutor(2) as pool:
@@ -130,6 +137,11 @@ def test_from_the_file_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Pa
         assert machine.sh("cat /data/machine-id") == identity
         the_tunnel_is_up_by(machine, "kernel")
         is_well(machine)
+        assert int(machine.sh("date +%s")) >= wall, "no handshake is older than those before the cut"
+        more, grown = LARGER_BYTES - FLASHED_BYTES, data_bytes(machine) - data
+        assert grown > 0.9 * more, f"of {more} bytes more, {grown} are of use"
+        it_is_a_package(machine)
+        cards_and_processor_are_set_right(machine)
         print(machine.sh("systemd-analyze --no-pager; systemd-analyze critical-chain --no-pager"))
         print(machine.sh("systemd-analyze blame --no-pager | head -n 12; free -m; df -h /data"))
         a_vlan_and_the_short_way(machine, others)
@@ -144,6 +156,27 @@ def test_from_the_file_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Pa
     said = machine.run("appliance status", PATIENCE)[1]
     print(said)
     assert "userspace" in said
+
+
+def data_bytes(machine: DiskMachine) -> int:
+    """The size of /data."""
+    return int(machine.sh("df -B1 --output=size /data | tail -n 1"))
+
+
+def it_is_a_package(machine: DiskMachine) -> None:
+    """The product is known to dpkg, and nothing of it is missing or altered."""
+    assert machine.sh("dpkg-query -W -f '${Status}' appliance") == "install ok installed"
+    assert machine.sh("dpkg --verify appliance") == ""
+
+
+def cards_and_processor_are_set_right(machine: DiskMachine) -> None:
+    """virtio-net has one receive queue, and there are two cores; packets of a tunnel pass many at a time."""
+    for card in ("enp0s16", "enp0s17"):
+        assert machine.sh(f"cat /sys/class/net/{card}/queues/rx-0/rps_cpus").strip() == "3"
+    said = json.loads(machine.sh("appliance status --json 2>/dev/null || true"))["hardware"]
+    print("\n".join(f"{each['of']}: {each['what']} {each['now']}: {each['why']}" for each in said))
+    assert {each["what"] for each in said} >= {"rx-udp-gro-forwarding", "rx-0/rps_cpus"}
+    assert [each for each in said if each["now"] != each["wanted"]] == []
 
 
 def a_shell_from_the_menu(machine: DiskMachine) -> None:

@@ -1,8 +1,6 @@
 """Two flashed boxes are updated by one command: RAUC and GRUB on both, one after the other, while the office works.
 
 The drawing stands in tests/images/two_boxes.py. The update comes to bravo, which is backup: alpha has to fetch it.
-
-Not among the tests of `make test-image` yet: nobody has seen it through. It is run by its name.
 """
 
 from __future__ import annotations
