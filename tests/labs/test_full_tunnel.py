@@ -148,7 +148,7 @@ def test_the_clock_is_asked_on_the_branchs_own_line(office: Office, stranger: No
             capture(office.internet, "zurich", "udp port 123") as detour,
         ):
             said = office.geneva.sh(f"chronyd -x -Q -t 20 'server {STRANGER} iburst' 'pidfile /run/asked.pid' 2>&1")
-            office.branch_host.sh(f"echo what time is it >/dev/udp/{STRANGER}/123")
+            office.branch_host.sh(f"echo what time is it | socat -u - UDP:{STRANGER}:123")
             detour.wait("203.0.113.2")
         assert "System clock wrong by" in said, said
         assert detour.matching(GENEVA_WAN) == [] and line.matching(BRANCH_HOST) == []
