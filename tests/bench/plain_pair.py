@@ -12,7 +12,7 @@ from __future__ import annotations
 import subprocess
 
 from tests.lab import Link, Node, WgPeer, wait_for, wg_quick_peer
-from tests.labs.pair import BRANCH, HOST, LAPTOP, Surroundings, has_virtual
+from tests.labs.pair import HOST, REMOTE, Surroundings, has_virtual
 
 NUMBERS = {"alpha": 2, "bravo": 3}
 PRIORITIES = {"alpha": 150, "bravo": 100}
@@ -54,12 +54,11 @@ TUNNEL = """\
 PrivateKey = {private}
 ListenPort = 51820
 Address = 10.20.0.1/24
+"""
+PEER = """\
 [Peer]
-PublicKey = {laptop}
-AllowedIPs = {laptop_address}/32
-[Peer]
-PublicKey = {branch}
-AllowedIPs = {branch_address}/32
+PublicKey = {public}
+AllowedIPs = {address}/32
 """
 
 
@@ -79,13 +78,8 @@ class Router:
         self.node.sh("ip route add default via 203.0.113.1 metric 100")
         self.lan: Link = self.node.attach(self.pair.lan, "lan", [f"192.168.10.{number}/24"])
         self.node.masquerade("wan")
-        text = TUNNEL.format(
-            private=keys["office"].private,
-            laptop=keys["laptop"].public,
-            laptop_address=LAPTOP,
-            branch=keys["branch"].public,
-            branch_address=BRANCH,
-        )
+        text = TUNNEL.format(private=keys["office"].private)
+        text += "".join(PEER.format(public=keys[name].public, address=REMOTE[name]) for name in REMOTE)
         self.tunnel: WgPeer = wg_quick_peer(self.node, text)
         self.keepalived()
 

@@ -1,4 +1,4 @@
-"""Two boxes that stand in for each other, a branch, a laptop behind NAT, an office host.
+"""Two boxes that stand in for each other, a branch, two people behind one NAT, an office host.
 
                      internet (router)
              203.0.113.1 │ 198.51.100.1 │ 192.0.2.1
@@ -9,12 +9,13 @@
    └────┬────┘      └────┬────┘    └─────────┘     └────┬────┘
     lan │ .2         lan │ .3       10.20.0.2       lan │
         └──────┬─────────┘                         ┌────┴────┐
-          ┌────┴────┐                              │ laptop  │
-          │  host   │ .20   gateway .1             └─────────┘
-          └─────────┘                               10.20.0.10
+          ┌────┴────┐                              │ laptop, │
+          │  host   │ .20   gateway .1             │ phone   │
+          └─────────┘                              └─────────┘
+                                                    10.20.0.10, .11
 
-Virtual addresses: 203.0.113.10 and 192.168.10.1. alpha is preferred. Branch and laptop are stock wg-quick peers that
-talk to 203.0.113.10:51820.
+Virtual addresses: 203.0.113.10 and 192.168.10.1. alpha is preferred. Branch, laptop and phone are stock wg-quick peers
+that talk to 203.0.113.10:51820.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ LAN_ROUTER = "192.168.10.1"
 HOST = "192.168.10.20"
 BRANCH = "10.20.0.2"
 LAPTOP = "10.20.0.10"
+PHONE = "10.20.0.11"
 
 YAML = """\
 version: 1
@@ -58,6 +60,7 @@ tunnels:
     addresses: [10.20.0.1/24]
     peers:
       laptop: {{public_key: "{laptop}", address: 10.20.0.10}}
+      phone: {{public_key: "{phone}", address: 10.20.0.11}}
       branch: {{public_key: "{branch}", address: 10.20.0.2}}
 firewall:
   allow:
@@ -79,17 +82,21 @@ AllowedIPs = 10.20.0.0/24, 192.168.10.0/24
 """
 
 
+REMOTE = {"laptop": LAPTOP, "phone": PHONE, "branch": BRANCH}
+"""The peers, and their addresses in the tunnel."""
+
+
 @dataclass
 class Surroundings:
     """Everything in the drawing but the pair itself, and the keys of all."""
 
     lab: Lab
     keys: dict[str, KeyPair] = field(
-        default_factory=lambda: {name: genkey() for name in ("office", "alpha", "bravo", "laptop", "branch")}
+        default_factory=lambda: {name: genkey() for name in ("office", "alpha", "bravo", *REMOTE)}
     )
     peers: list[WgPeer] = field(default_factory=list)
     yaml: str = YAML
-    """appliance.yaml, with the public keys of laptop and branch left open."""
+    """appliance.yaml, with the public keys of the peers left open."""
     delay_ms: float = 0
     """Each way, between the internet and branch and home: half a round trip."""
 
@@ -115,16 +122,15 @@ class Surroundings:
         self.home.masquerade("wan")
         self.laptop: Node = lab.node("laptop")
         self.laptop.attach(home_lan, "eth0", ["192.168.1.10/24"], gateway="192.168.1.1")
+        self.phone: Node = lab.node("phone")
+        self.phone.attach(home_lan, "eth0", ["192.168.1.11/24"], gateway="192.168.1.1")
 
     def start_peers(self) -> None:
-        """Laptop and branch bring their tunnels up."""
-        for node, name, address, more in (
-            (self.laptop, "laptop", LAPTOP, "PersistentKeepalive = 25"),
-            (self.branch, "branch", BRANCH, ""),
-        ):
-            text = PEER.format(
-                private=self.keys[name].private, address=address, office=self.keys["office"].public, more=more
-            )
+        """Laptop, phone and branch bring their tunnels up."""
+        for node in (self.laptop, self.phone, self.branch):
+            private, office = self.keys[node.name].private, self.keys["office"].public
+            more = "" if node is self.branch else "PersistentKeepalive = 25"
+            text = PEER.format(private=private, address=REMOTE[node.name], office=office, more=more)
             self.peers.append(wg_quick_peer(node, text))
 
 
@@ -151,7 +157,7 @@ class Duo(Surroundings):
         ):
             (keys / file).write_text(text)
             (keys / file).chmod(0o600)
-        public = {each: self.keys[each].public for each in ("laptop", "branch")}
+        public = {each: self.keys[each].public for each in REMOTE}
         confirmed(box, self.yaml.format(**public))
         return box
 

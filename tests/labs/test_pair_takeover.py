@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab import Box, Lab, Probe, capture, wait_for
 from tests.labs.office import peer_state, status
-from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, VIRTUAL, Duo, hand_over, pair, prefer_alpha
+from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, PHONE, VIRTUAL, Duo, hand_over, pair, prefer_alpha
 from tests.labs.wiring import apply
 
 
@@ -31,6 +31,7 @@ def traffic(duo: Duo, event: str, most_ms: float = float("inf")) -> Iterator[Non
         probes = {
             "laptop→host": stack.enter_context(Probe(duo.laptop, duo.host, HOST, 0.005)),
             "host→laptop": stack.enter_context(Probe(duo.host, duo.laptop, LAPTOP, 0.005)),
+            "host→phone": stack.enter_context(Probe(duo.host, duo.phone, PHONE, 0.005)),
             "branch→host": stack.enter_context(Probe(duo.branch, duo.host, HOST, 0.005)),
             "host→internet": stack.enter_context(Probe(duo.host, duo.internet, "203.0.113.1", 0.005)),
         }
