@@ -8,6 +8,8 @@ SHELL := /bin/bash
 WORLD := tests/world
 # One cache for each tool, below build/, so that the sources stay clean.
 PYTEST := python3 -m pytest -o cache_dir=build/pytest_cache
+# Two files at a time: for tests that time does not matter to, or that wait patiently for an emulated processor.
+PYTEST_TWO := $(PYTEST) -n 2 --dist loadfile
 RUFF := RUFF_CACHE_DIR=build/ruff_cache ruff
 MYPY := mypy --strict --cache-dir=build/mypy_cache
 SOURCES := appliance tests
@@ -40,14 +42,14 @@ reproducible: ## the image built twice from nothing, and compared bit for bit (f
 
 .PHONY: check
 check: ## lint, types and unit tests, in seconds
-	@$(WORLD) bash -euc '$(LINT); $(PYTEST) -q tests/unit'
+	@$(WORLD) bash -euc '$(LINT); $(PYTEST_TWO) -q tests/unit'
 
 .PHONY: test
 test: ## everything: check, all labs with booted boxes, and the image's first boot and setup
-	@$(WORLD) bash -euc '$(LINT)'
-	@$(WORLD) $(PYTEST) --ignore=tests/images $(EMULATED:%=--ignore=%) tests
+	@$(WORLD) bash -euc '$(LINT); $(PYTEST_TWO) tests/unit'
+	@$(WORLD) $(PYTEST) --durations=40 --ignore=tests/images --ignore=tests/unit $(EMULATED:%=--ignore=%) tests
 	@env -u ARCH image/build image
-	@$(WORLD) $(PYTEST) -rP --durations=0 $(EMULATED) $(FLASHED)
+	@$(WORLD) $(PYTEST_TWO) -rP --durations=0 $(EMULATED) $(FLASHED)
 
 .PHONY: test-lab
 test-lab: ## one lab: make test-lab LAB=harness (tests/labs/test_harness.py; its log: build/lab-logs/)
