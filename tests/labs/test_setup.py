@@ -252,7 +252,10 @@ def test_a_file_of_answers_does_the_same_without_a_screen(office: NewOffice) -> 
     )
     box.put("/tmp/answers.yaml", answers)
     first = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", "--print").stdout
-    said = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", timeout=90).stdout
+    with office.console("/usr/lib/appliance/console", "--noclear", "-", "linux") as screen:
+        screen.shows("This box is new. Press Enter")
+        said = box.run("appliance", "setup", "--answers", "/tmp/answers.yaml", timeout=90).stdout
+        screen.shows("login:")
     assert "the box is set up" in said
     assert status(box)["bundles"]["age_recipient"] in said, "to whom secrets are sealed is said here"
     wait_for(lambda: pings(office.host, INTERNET), 10, "the office is online")
