@@ -13,6 +13,8 @@ BUILT = Path(__file__).parents[2] / "build" / "image"
 PATIENCE = 600
 WAN, LAN = 16, 17
 """PCI slots of a box's cards, which Linux calls enp0s16 and enp0s17."""
+LONG_AGO = "2021-05-01"
+"""What a clock without a battery says."""
 NOBODY = "user,id={},restrict=on,ipv6=off,net=192.0.2.0/24"
 """Takes every packet, and answers none that an office sends. A hub's only port would not even take them."""
 CARDS = ["-device", "virtio-net-pci,netdev=a,addr=10", "-netdev", NOBODY.format("a")]

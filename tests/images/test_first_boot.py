@@ -28,6 +28,7 @@ import pytest
 from tests.images.office import (
     CARDS,
     LAN,
+    LONG_AGO,
     OFFICE,
     PATIENCE,
     WAN,
@@ -47,7 +48,6 @@ DOWN = "\x0e"
 """Control-N, at GRUB's menu (GRUB manual, "The flow of control")."""
 GUESTS = "      guests: {device: enp0s17.20, address: 192.168.30.1/24}\ntunnels:"
 FLASHED_BYTES, LARGER_BYTES = 4 << 30, 6 << 30
-LONG_AGO = "2021-05-01"
 WITH_GUESTS = OFFICE.replace("tunnels:", GUESTS).replace("  allow:\n", "  allow:\n    - {from: guests, to: wan}\n")
 DIALLED = f"wan: {{device: enp0s16.7, address: pppoe, pppoe: {{user: {USER}, password: {{secret: provider}}}}}}"
 WITH_PPPOE = re.sub("wan: {device.*", DIALLED, WITH_GUESTS)
