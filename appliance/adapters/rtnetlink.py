@@ -20,6 +20,7 @@ from appliance.adapters.pyroute2_parts import IPRoute, NetlinkError
 from appliance.core.lent import FOR_EVER
 from appliance.core.state import (
     MAIN_TABLE,
+    NO_TABLE,
     ON_LINK,
     PROTOCOL,
     DefaultRoute,
@@ -41,7 +42,7 @@ RTPROT_RA = 9
 RTPROT_DHCP = 16
 RTPROT_KEEPALIVED = 18
 FRA_INVERT = 0x2
-FR_ACT_TO_TBL = 1
+FR_ACT_TO_TBL, FR_ACT_BLACKHOLE = 1, 6
 # include/uapi/linux/neighbour.h
 NUD_REACHABLE = 0x02
 NUD_STALE = 0x04
@@ -367,7 +368,7 @@ def _route(found: route_dump.KernelRoute, names: dict[int, str]) -> Route:
 
 
 def _rule(message: Any, family: int) -> Rule:
-    source = message.get_attr("FRA_SRC")
+    source, destination = message.get_attr("FRA_SRC"), message.get_attr("FRA_DST")
     mark = message.get_attr("FRA_FWMARK")
     suppress = message.get_attr("FRA_SUPPRESS_PREFIXLEN")
     users = message.get_attr("FRA_UID_RANGE")
@@ -379,6 +380,7 @@ def _rule(message: Any, family: int) -> Rule:
         mask=message.get_attr("FRA_FWMASK") if mark else None,
         invert=bool(message["flags"] & FRA_INVERT),
         source=f"{ip_address(source)}/{message['src_len']}" if source else None,
+        destination=f"{ip_address(destination)}/{message['dst_len']}" if destination else None,
         user=int(users.partition(":")[0]) if users else None,
         suppress_prefix_length=None if suppress in (None, 0xFFFFFFFF, -1) else suppress,
     )
@@ -389,7 +391,7 @@ def _rule_request(rule: Rule) -> dict[str, Any]:
         "family": socket.AF_INET6 if rule.family == 6 else socket.AF_INET,
         "priority": rule.priority,
         "table": rule.table,
-        "action": FR_ACT_TO_TBL,
+        "action": FR_ACT_BLACKHOLE if rule.table == NO_TABLE else FR_ACT_TO_TBL,
         "protocol": PROTOCOL,
     }
     if rule.mark is not None:
@@ -397,10 +399,11 @@ def _rule_request(rule: Rule) -> dict[str, Any]:
         request["fwmask"] = rule.mask or 0xFFFFFFFF
     if rule.invert:
         request["flags"] = FRA_INVERT
-    if rule.source:
-        network = ip_network(rule.source)
-        request["src"] = str(network.network_address)
-        request["src_len"] = network.prefixlen
+    for end, text in (("src", rule.source), ("dst", rule.destination)):
+        if text:
+            network = ip_network(text)
+            request[end] = str(network.network_address)
+            request[f"{end}_len"] = network.prefixlen
     if rule.user is not None:
         request["uid_range"] = f"{rule.user}:{rule.user}"
     if rule.suppress_prefix_length is not None:

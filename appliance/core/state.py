@@ -14,6 +14,8 @@ PROTOCOL = 114
 MAIN_TABLE = 254
 TUNNEL_TABLE = 51
 UPLINK_TABLE = 101
+NO_TABLE = 0
+"""Of a rule that drops what it matches (ip-rule(8), blackhole)."""
 DEFAULTS = ("0.0.0.0/0", "::/0")
 ON_LINK = ("0.0.0.0", "::")  # noqa: S104
 """Stand for the gateway of a default route that has none (DefaultRoute)."""
@@ -79,6 +81,7 @@ class Rule:
     mask: int | None = None
     invert: bool = False
     source: str | None = None
+    destination: str | None = None
     suppress_prefix_length: int | None = None
     user: int | None = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.core.state import Grant, Route, Rule
+from appliance.core.state import NO_TABLE, Grant, Route, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +389,9 @@ def rule_text(rule: Rule) -> str:
     """The rule as ip-rule(8) would say it."""
     mark = "" if rule.mark is None else f" fwmark {rule.mark:#x}" + (f"/{rule.mask:#x}" if rule.mask else "")
     source = f" from {rule.source}" if rule.source else ""
+    destination = f" to {rule.destination}" if rule.destination else ""
     user = "" if rule.user is None else f" uidrange {rule.user}-{rule.user}"
     suppress = "" if rule.suppress_prefix_length is None else f" suppress_prefixlength {rule.suppress_prefix_length}"
     invert = " not" if rule.invert else ""
-    return f"{rule.priority}:{invert}{source}{mark}{user} lookup {rule.table}{suppress} (IPv{rule.family})"
+    action = "blackhole" if rule.table == NO_TABLE else f"lookup {rule.table}"
+    return f"{rule.priority}:{invert}{source}{destination}{mark}{user} {action}{suppress} (IPv{rule.family})"

@@ -35,6 +35,9 @@ RULES = (
     Rule(6, 5300, 51, mark=0x5700, mask=0xFFFF, invert=True),
     Rule(4, 5290, 254, user=991),
     Rule(6, 5290, 254, user=0),
+    Rule(4, 5055, 0, mark=0x5700, mask=0xFFFF, destination="203.0.113.0/24"),
+    Rule(6, 5055, 0, mark=0x5700, mask=0xFFFF, destination="2001:db8:1::/64"),
+    Rule(4, 5265, 0, mark=0x5700, mask=0xFFFF),
 )
 
 

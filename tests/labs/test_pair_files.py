@@ -28,9 +28,8 @@ from appliance.core.pair.instances import hearing_devices, role_line
 from appliance.core.pair.keepalived import keepalived_conf
 from appliance.core.pair.names import NEVER, NOT_READY, READY, VIRTUAL_TABLE
 from appliance.core.pair.routing import pair_rules
-from appliance.core.state import MAIN_TABLE
 from tests.lab import Lab, Node, Switch, wait_for
-from tests.unit.pair.cases import CASES, loaded, rendered
+from tests.unit.pair.cases import CASES, loaded, rendered, rule_words
 
 PAIRS = [case for case in CASES if rendered(case)]
 BOTH = [pytest.param(case, box, id=f"{case.name}-{box}") for case in PAIRS for box in loaded(case).boxes]
@@ -59,12 +58,7 @@ class PairBox(Node):
             self.attach(switches[name], interface.device, static)
         self.put(f"{FOLDER}/keepalived.conf", keepalived_conf(config, box))
         for rule in pair_rules(config, box):
-            table = "main" if rule.table == MAIN_TABLE else rule.table
-            suppress = "" if rule.suppress_prefix_length is None else "suppress_prefixlength 0"
-            self.sh(
-                f"ip -{rule.family} rule add priority {rule.priority} "
-                f"fwmark {rule.mark:#x}/{rule.mask:#x} lookup {table} {suppress}"
-            )
+            self.sh(f"ip -{rule.family} rule add {rule_words(rule)}")
 
     def start(self, ready: int = READY) -> None:
         self.ready(ready)

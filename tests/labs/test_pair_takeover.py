@@ -54,6 +54,16 @@ def test_supervisor_killed(duo: Duo) -> None:
     assert duo.settled() is duo.alpha
 
 
+def test_a_supervisor_that_was_stopped(duo: Duo) -> None:
+    """Its box gives the role away: nobody would follow a peer that moves, or say what is wrong."""
+    prefer_alpha(duo)
+    with traffic(duo, "supervisor stopped"):
+        duo.alpha.sh("systemctl stop appliance")
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
+    duo.alpha.sh("systemctl start appliance")
+    prefer_alpha(duo)
+
+
 def test_planned_handover_and_return(duo: Duo) -> None:
     """The role is given away before anything stops; who gave it away on request does not take it back by itself."""
     prefer_alpha(duo)

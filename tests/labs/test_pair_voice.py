@@ -15,7 +15,19 @@ from dataclasses import dataclass, field
 
 from tests.lab import Box, Capture, Lab, Probe, capture, wait_for
 from tests.labs.dual_stack import DualStack
-from tests.labs.pair import HOST, LAN_ROUTER, VIRTUAL, Duo, hand_over, has_virtual, pair, prefer_alpha, tunnel_is_down
+from tests.labs.pair import (
+    BRANCH,
+    HOST,
+    LAN_ROUTER,
+    LAPTOP,
+    VIRTUAL,
+    Duo,
+    hand_over,
+    has_virtual,
+    pair,
+    prefer_alpha,
+    tunnel_is_down,
+)
 
 WHAT = "udp port 51820 or arp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136))"
 VIRTUAL6, LAN_ROUTER6 = "2001:db8:1::10", "2001:db8:10::1"
@@ -94,6 +106,21 @@ def test_nobody_but_the_master_speaks() -> None:
                 alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance)")
                 quiet(duo, probe, "the master's supervisor is dead")
                 prefer_alpha(duo)
+
+                # Nobody is there to mute alpha's tunnels, into which it has something to say itself.
+                voice.may(alpha, bravo)
+                alpha.sh("systemctl stop appliance")
+                duo.settled(bravo)
+                wait_for(lambda: not has_virtual(alpha), 10, "alpha gave the role away", 0.02)
+                voice.may(bravo)
+                for peer in (BRANCH, LAPTOP):
+                    alpha.run("ping", "-n", "-c20", "-i0.05", "-W0.2", peer, check=False)
+                quiet(duo, probe, "a box without a supervisor gave the role away")
+                voice.may(alpha, bravo)
+                alpha.sh("systemctl start appliance")
+                prefer_alpha(duo)
+                voice.may(alpha)
+                quiet(duo, probe, "it has a supervisor again")
 
                 voice.may(alpha, bravo)
                 hand_over(alpha, "bravo")

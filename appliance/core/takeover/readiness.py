@@ -49,7 +49,7 @@ def reasons(box: Box) -> Iterator[str]:
         return
     if (dead := box.uplinks.was_dead(box.now)) and box.partner.alive:
         yield f"the gateway of {' and '.join(dead)} did not answer when it was master"
-    if not box.partner.alive and box.boot_until is None:
+    if not box.partner.alive and box.boot_until is None and not _unattended(box):
         # Its own cable may have been out: it must not be master again before it knows what happened meanwhile.
         yield "it does not hear the other box"
     if not box.partner.active or partner is None:
@@ -64,6 +64,16 @@ def reasons(box: Box) -> Iterator[str]:
         yield "it does not know yet whether VRRP adverts get through"
     if box.preferred and resting(box):
         yield _flapping(box)
+
+
+def _unattended(box: Box) -> bool:
+    """Whether the other box may be a master without a supervisor (appliance-unattended.service gives its role away).
+
+    To be ready for that changes nothing otherwise: a preferred master that is well has the higher priority. Of two that
+    are not ready VRRP takes the preferred one by itself.
+    """
+    silent = box.now - box.partner.heard_at
+    return not box.preferred and box.partner.hello is not None and silent > box.timers.unattended
 
 
 def resting(box: Box) -> float | None:

@@ -17,7 +17,7 @@ from appliance.core.pair.lease_files import network_files
 from appliance.core.pair.leases import leased_uplinks
 from appliance.core.pair.routing import pair_rules
 from appliance.core.pppoe import options_files
-from appliance.core.state import MAIN_TABLE, Rule
+from appliance.core.state import MAIN_TABLE, NO_TABLE, Rule
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "cases").iterdir() if folder.is_dir())
 
@@ -47,7 +47,7 @@ def _network(config: Config, box: str) -> str:
     lines = [f"pair link: {own} to {partner}, over {endpoints[0]} to {endpoints[1]}"]
     lines.append(f"hears on: {' '.join(hearing_devices(config, box))}")
     lines.append('master when the FIFO says: {} "{}" MASTER'.format(*role_line(config, box)))
-    lines += [f"ip -{rule.family} rule add {_rule(rule)}" for rule in pair_rules(config, box)]
+    lines += [f"ip -{rule.family} rule add {rule_words(rule)}" for rule in pair_rules(config, box)]
     for path, text in network_files(config, box).items():
         name = PurePosixPath(path).name.removeprefix("50-appliance-").split(".")[0]
         if config.boxes[box].interfaces[name].is_uplink:
@@ -59,10 +59,14 @@ def _network(config: Config, box: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rule(rule: Rule) -> str:
+def rule_words(rule: Rule) -> str:
+    """As ip-rule(8) takes them."""
     assert rule.mark is not None and rule.mask is not None
-    table = "main" if rule.table == MAIN_TABLE else rule.table
-    text = f"priority {rule.priority} fwmark {rule.mark:#x}/{rule.mask:#x} lookup {table}"
+    text = f"priority {rule.priority}" + (f" to {rule.destination}" if rule.destination else "")
+    text += f" fwmark {rule.mark:#x}/{rule.mask:#x}"
+    if rule.table == NO_TABLE:
+        return f"{text} blackhole"
+    text += f" lookup {'main' if rule.table == MAIN_TABLE else rule.table}"
     return (
         text if rule.suppress_prefix_length is None else f"{text} suppress_prefixlength {rule.suppress_prefix_length}"
     )
