@@ -52,6 +52,9 @@ def boot_due(box: Box) -> None:
     """keepalived may elect this box at once, so it is not started before what the partner knows has arrived.
 
     Where it runs already and did so, only the supervisor being new, the takeover waits for that.
+
+    Of two that boot at once the preferred one goes first. The other would be elected for a tenth of a second, and
+    whoever called it in that time would have a session that nobody knows of.
     """
     if box.boot_until is None:
         return
@@ -60,7 +63,7 @@ def boot_due(box: Box) -> None:
             box.step_clock()
         return
     partner = box.partner
-    complete = partner.alive and box.table.version >= partner.version
+    complete = partner.alive and box.table.version >= partner.version and (box.preferred or partner.active)
     if box.now >= box.boot_until or complete:
         box.boot_until = None
         if box.alive_at is None:

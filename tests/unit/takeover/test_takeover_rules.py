@@ -60,6 +60,14 @@ def test_with_the_partners_table_it_need_not_wait() -> None:
     assert "StartKeepalived" in kinds(done)
 
 
+@pytest.mark.parametrize("preferred", [False, True])
+def test_of_two_that_boot_at_once_the_preferred_one_goes_first(preferred: bool) -> None:
+    bench = Bench(preferred=preferred)
+    bench.start()
+    assert bool(only(a.StartKeepalived, bench.hear("backup", 0))) is preferred
+    assert bool(only(a.StartKeepalived, bench.hear("master", 1, held=1))) is not preferred
+
+
 def test_it_does_not_start_below_the_floor() -> None:
     bench = Bench()
     bench.start(wall=1000.0, trusted=False, floor=WALL)
