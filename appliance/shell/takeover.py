@@ -407,8 +407,12 @@ class TakeoverShell:
         added = [each.address for each in pair.virtual_addresses if netlink.add_virtual_address(each)]
         if added:
             log.info("keepalived ended and took %s with it; put back", ", ".join(added))
-            for route in pair.virtual_routes:
-                netlink.add_virtual_route(route)
+            self.keep_virtual_routes()
+
+    def keep_virtual_routes(self) -> None:
+        for route in self.desired.pair.virtual_routes if self.desired.pair else ():
+            with contextlib.suppress(Refused):  # its link has just gone again
+                self.machine.netlink.add_virtual_route(route)
 
     def _background(self, *command: str) -> subprocess.Popen[bytes] | None:
         nowhere = subprocess.DEVNULL
@@ -420,7 +424,14 @@ class TakeoverShell:
 
     def set_ready(self, ready: bool) -> None:
         """keepalived notices within milliseconds (inotify) and adds the number to its priority."""
-        Path(READY_FILE).write_text(f"{READY if ready else NOT_READY}\n")
+        Path(READY_FILE).write_text(_number(ready))
+
+    def says_ready(self, ready: bool) -> bool:
+        """Whether this, and nothing else, stands where keepalived reads it."""
+        try:
+            return Path(READY_FILE).read_text() == _number(ready)
+        except OSError:
+            return False
 
     def step_down(self) -> None:
         """FAULT, until set_ready says otherwise."""
@@ -433,3 +444,7 @@ class TakeoverShell:
 
     def stop_keepalived(self) -> None:
         systemd.stop(systemd.VRRP_UNIT)
+
+
+def _number(ready: bool) -> str:
+    return f"{READY if ready else NOT_READY}\n"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab import Lab, capture, wait_for
 from tests.labs.office import status
-from tests.labs.pair import HOST, Duo, pair
+from tests.labs.pair import HOST, VIRTUAL, Duo, pair
 
 PORT = 51817
 
@@ -57,6 +57,14 @@ def test_alone_it_says_what_to_do(duo: Duo) -> None:
     said = status(duo.alpha)["warnings"]
     assert any("`appliance pair invite` here, and `appliance pair join CODE`" in each for each in said), said
     assert not open_port(duo)
+
+
+def test_alone_it_serves_its_peers_with_its_own_address(duo: Duo) -> None:
+    """The file has virtual addresses already, and nobody carries them yet."""
+    for address in ("203.0.113.2", VIRTUAL):
+        duo.laptop.run("wg", "set", "wg0", "peer", duo.keys["office"].public, "endpoint", f"{address}:51820")
+        if address != VIRTUAL:
+            duo.laptop.ping("10.20.0.1", timeout=20)
 
 
 def test_a_code_that_nobody_types_expires(duo: Duo) -> None:

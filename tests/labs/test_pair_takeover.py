@@ -54,16 +54,6 @@ def test_supervisor_killed(duo: Duo) -> None:
     assert duo.settled() is duo.alpha
 
 
-def test_a_supervisor_that_was_stopped(duo: Duo) -> None:
-    """Its box gives the role away: nobody would follow a peer that moves, or say what is wrong."""
-    prefer_alpha(duo)
-    with traffic(duo, "supervisor stopped"):
-        duo.alpha.sh("systemctl stop appliance")
-        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
-    duo.alpha.sh("systemctl start appliance")
-    prefer_alpha(duo)
-
-
 def test_planned_handover_and_return(duo: Duo) -> None:
     """The role is given away before anything stops; who gave it away on request does not take it back by itself."""
     prefer_alpha(duo)
@@ -74,6 +64,16 @@ def test_planned_handover_and_return(duo: Duo) -> None:
     with traffic(duo, "planned handover back"):
         hand_over(duo.bravo, "alpha")
         duo.settled(duo.alpha, 60)
+
+
+def test_a_supervisor_that_was_stopped(duo: Duo) -> None:
+    """Its box gives the role away: nobody would follow a peer that moves, or say what is wrong."""
+    prefer_alpha(duo)
+    with traffic(duo, "supervisor stopped"):
+        duo.alpha.sh("systemctl stop appliance")
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
+    duo.alpha.sh("systemctl start appliance")
+    prefer_alpha(duo)
 
 
 def test_a_master_that_is_told_to_go_down(duo: Duo) -> None:
@@ -107,6 +107,19 @@ def test_power_cut_and_return(duo: Duo) -> None:
     with traffic(duo, "preferred box boots and returns"):
         duo.alpha.boot()
         duo.settled(duo.alpha, 60)
+
+
+def test_a_link_that_comes_back_to_a_box_alone(duo: Duo) -> None:
+    """The kernel took the routes away with it, and no takeover brings them back."""
+    prefer_alpha(duo)
+    duo.bravo.power_cut()
+    duo.alpha.sh("ip link set enp1s0 down")
+    wait_for(lambda: not duo.laptop.pings(HOST), 10, "the link is down")
+    duo.alpha.sh("ip link set enp1s0 up")
+    for node in (duo.laptop, duo.branch):
+        node.ping(HOST, timeout=20)
+    duo.bravo.boot()
+    prefer_alpha(duo)
 
 
 @pytest.mark.parametrize("pull", [lambda box: box.links[0], lambda box: box.links[1]], ids=["wan", "lan"])

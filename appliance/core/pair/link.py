@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from appliance.core.pair.names import PAIR_DEVICE, PAIR_NAME, PAIR_PORT
-from appliance.core.state import AUTO, Desired, DesiredPeer, DesiredTunnel
+from appliance.core.state import AUTO, NO_TABLE, Desired, DesiredPeer, DesiredTunnel
 
 PARTNER_KEY = "pair-partner"
 """The name under which a box keeps its partner's public key of the pair link, PARTNER_KEY.pub."""
@@ -20,10 +20,11 @@ def enrolled(desired: Desired, keys: dict[str, str]) -> bool:
 
 def with_pair_link(desired: Desired, keys: dict[str, str]) -> Desired:
     """The same with the pair link as one more tunnel, which does not move. Where the boxes are strangers there is none,
-    and each has a hardware address of its own for what is lent to it."""
+    each has a hardware address of its own for what is lent to it, and its tunnels speak from any address it has."""
     pair = desired.pair
     if pair is None or not enrolled(desired, keys):
-        return replace(desired, leased=tuple(replace(each, mac=each.mac_alone) for each in desired.leased))
+        rules = tuple(each for each in desired.rules if each.table != NO_TABLE)
+        return replace(desired, leased=tuple(replace(each, mac=each.mac_alone) for each in desired.leased), rules=rules)
     partner = DesiredPeer(
         name=f"{PAIR_NAME}.{pair.partner}",
         public_key=keys[PARTNER_KEY],

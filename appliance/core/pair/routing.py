@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from appliance.core.model import Config
-from appliance.core.pair.instances import Way, instances
+from appliance.core.pair.instances import instances
 from appliance.core.pair.names import VIRTUAL_TABLE
 from appliance.core.state import MAIN_TABLE, NO_TABLE, TUNNEL_MARK, TUNNEL_MARK_MASK, Rule
 
@@ -29,6 +29,9 @@ def pair_rules(config: Config, box: str) -> tuple[Rule, ...]:
     Without the fourth a peer behind NAT hears from an address that it never spoke to. keepalived fills the table on the
     master; a box that never was one has nothing in it, one that was has routes whose source is gone (what takes them,
     firewall/marks.py drops). The supervisor mutes a backup's tunnels besides: all this holds without one.
+
+    An uplink with an address of the box's own, or a lent one, is a way for a master's tunnels when the others are dead:
+    beside one there is no fifth rule, and with several uplinks no second one for their networks.
     """
     rules: list[Rule] = []
     ways = [way for instance in instances(config, box) for way in instance.ways]
@@ -36,22 +39,26 @@ def pair_rules(config: Config, box: str) -> tuple[Rule, ...]:
         here = [way for way in ways if way.source.version == family]
         if not here:
             continue
+        leading = [way for way in here if way.gateway]
+        uplinks = _uplinks(config, box, family)
+        all_move = bool(leading) and uplinks == {way.interface for way in leading}
+        silent = [way for way in here if way.gateway is None or (all_move and len(uplinks) == 1)]
         rule = Rule(family, PRIORITY_VIRTUAL_NETWORKS, VIRTUAL_TABLE, mark=TUNNEL_MARK, mask=TUNNEL_MARK_MASK)
         dropped = replace(rule, priority=PRIORITY_NOT_MASTER_NETWORKS, table=NO_TABLE)
         rules.append(replace(rule, suppress_prefix_length=0))
-        rules += [replace(dropped, destination=str(way.network)) for way in here if way.network]
+        rules += [replace(dropped, destination=str(way.network)) for way in silent if way.network]
         rules.append(replace(rule, priority=PRIORITY_OTHER_NETWORKS, table=MAIN_TABLE, suppress_prefix_length=0))
         rules.append(replace(rule, priority=PRIORITY_VIRTUAL_DEFAULT))
-        if _all_uplinks_move(config, box, here):
+        if all_move:
             rules.append(replace(dropped, priority=PRIORITY_NOT_MASTER_DEFAULT))
     return tuple(rules)
 
 
-def _all_uplinks_move(config: Config, box: str, ways: list[Way]) -> bool:
-    """Whether a master has no default route of this IP version but those that come with virtual addresses.
-
-    An uplink with addresses of the box's own, or a lent one, is a way for a master's tunnels when the others are dead.
-    """
-    moving = {way.interface for way in ways if way.gateway}
-    uplinks = {name for name, interface in config.boxes[box].interfaces.items() if interface.is_uplink}
-    return bool(moving) and uplinks == moving
+def _uplinks(config: Config, box: str, family: int) -> set[str]:
+    """The names of those that have, or may be lent, a gateway of this IP version."""
+    return {
+        name
+        for name, interface in config.boxes[box].interfaces.items()
+        if any(gateway.version == family for gateway in interface.gateway)
+        or any(isinstance(address, str) for address in interface.address)
+    }

@@ -156,6 +156,12 @@ class KeepVirtualAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepVirtualRoutes:
+    """Puts back the routes of the virtual addresses: with a link that goes down the kernel takes them away, and
+    keepalived 2.3.3 does not look after those that it does not track."""
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Gratuitous ARP and unsolicited neighbour advertisements for every virtual address, once more."""
 
@@ -211,6 +217,7 @@ type Action = (
     | StopKeepalived
     | DropVirtualAddresses
     | KeepVirtualAddresses
+    | KeepVirtualRoutes
     | Announce
     | ReadPeers
     | RaiseFloor

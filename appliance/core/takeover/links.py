@@ -10,15 +10,17 @@ waited (vrrp_sync_can_goto_master in keepalived/vrrp/vrrp_sync.c), and that netw
 
 from __future__ import annotations
 
-from appliance.core.takeover.actions import StepDown
+from appliance.core.takeover.actions import KeepVirtualRoutes, StepDown
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.events import MASTER
 
 
 def read(box: Box, lost: tuple[str, ...], heard: bool) -> None:
     """The devices whose link is lost at this moment, of those that count for the priority; `heard` as in LinksRead."""
-    more = len(lost) > len(box.lost_links)
+    more, fewer = len(lost) > len(box.lost_links), len(lost) < len(box.lost_links)
     box.lost_links = lost
+    if fewer and not box.muted:
+        box.do(KeepVirtualRoutes())
     if box.hello_at is None:
         return
     box.tell(ask=more)

@@ -8,6 +8,7 @@ from appliance.core.takeover.actions import AskUplinks, SetReady
 from appliance.core.takeover.box import Box
 
 GIVEN_AWAY = "it gave the role away on request"
+UNHEARD = "it does not hear the other box"
 
 
 def settle(box: Box) -> None:
@@ -20,16 +21,18 @@ def settle(box: Box) -> None:
 
 
 def shown(box: Box) -> tuple[str, ...]:
-    return (*reasons(box), *((GIVEN_AWAY,) if _given(box) or box.handover_until is not None else ()))
+    unheard = (UNHEARD,) if box.muted and not box.partner.alive and _unattended(box) else ()
+    given = (GIVEN_AWAY,) if _given(box) or box.handover_until is not None else ()
+    return (*reasons(box), *unheard, *given)
 
 
 def _given(box: Box) -> bool:
-    """Whoever gave the role away does not want it, as long as the other box can do it justice.
+    """Whoever gave the role away does not want it, as long as the other box is there and can do it justice.
 
     As master it then waits until the other one is ready: of two that are not, VRRP would take either.
     """
     partner = box.partner
-    return box.given_away and not (partner.alive and partner.hello is not None and not partner.hello.ready)
+    return box.given_away and partner.alive and partner.hello is not None and partner.hello.ready
 
 
 def reasons(box: Box) -> Iterator[str]:
@@ -51,7 +54,7 @@ def reasons(box: Box) -> Iterator[str]:
         yield f"the gateway of {' and '.join(dead)} did not answer when it was master"
     if not box.partner.alive and box.boot_until is None and not _unattended(box):
         # Its own cable may have been out: it must not be master again before it knows what happened meanwhile.
-        yield "it does not hear the other box"
+        yield UNHEARD
     if not box.partner.active or partner is None:
         return
     if box.digest != partner.digest:
@@ -69,8 +72,8 @@ def reasons(box: Box) -> Iterator[str]:
 def _unattended(box: Box) -> bool:
     """Whether the other box may be a master without a supervisor (appliance-unattended.service gives its role away).
 
-    To be ready for that changes nothing otherwise: a preferred master that is well has the higher priority. Of two that
-    are not ready VRRP takes the preferred one by itself.
+    To be ready for that changes nothing otherwise: a preferred master that is well has the higher priority. The
+    preferred box itself waits, since it would have that.
     """
     silent = box.now - box.partner.heard_at
     return not box.preferred and box.partner.hello is not None and silent > box.timers.unattended

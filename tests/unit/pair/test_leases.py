@@ -13,6 +13,7 @@ from appliance.core.pair.link import with_pair_link
 from appliance.core.plan import plan
 from appliance.core.state import (
     ALONE,
+    NO_TABLE,
     DefaultRoute,
     Desired,
     Lease,
@@ -52,6 +53,12 @@ CARD = ObservedLink("enp1s0", "", True, True, 1500)
 LINK = ObservedLink(WAN.device, "macvlan", True, True, 1500, WAN.alias, mac=WAN.mac, parent="enp1s0")
 LENT = replace(LINK, addresses=frozenset({"203.0.113.10/24", "fe80::1/64"}), lifetimes={"203.0.113.10/24": 590})
 WAY = DefaultRoute(WAN.device, "203.0.113.1", 100)
+
+
+def test_a_box_without_a_partner_speaks_without_virtual_addresses() -> None:
+    alone = wish("alpha", {})
+    assert alone.rules and all(rule.table != NO_TABLE for rule in alone.rules)
+    assert {rule.priority for rule in ALPHA.rules} - {rule.priority for rule in alone.rules} == {5055}
 
 
 def seen(*links: ObservedLink, defaults: tuple[DefaultRoute, ...] = ()) -> Observed:

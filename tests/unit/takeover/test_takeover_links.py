@@ -43,6 +43,14 @@ def test_where_keepalived_does_not_follow_it_is_told_anew() -> None:
     assert not only(a.StepDown, bench.later(5.0))
 
 
+def test_a_master_puts_routes_back_when_a_link_returns() -> None:
+    bench = serving()
+    assert not only(a.KeepVirtualRoutes, lose(bench, "enp1s0", "enp2s0"))
+    assert only(a.KeepVirtualRoutes, lose(bench, "enp2s0"))
+    bench.vrrp("BACKUP")
+    assert not only(a.KeepVirtualRoutes, lose(bench))
+
+
 def test_a_switch_that_dies_moves_nothing() -> None:
     """The partner answers that its link is gone, too."""
     bench = serving()
