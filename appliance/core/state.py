@@ -186,7 +186,8 @@ class Uplink:
 class LeasedUplink:
     """An uplink of a pair whose address is lent: `device` is a MAC VLAN on the card `parent`, up on the master alone.
 
-    Its hardware address is `mac` on both boxes; `mac_alone` while they are no pair yet. `metric` is its routes'.
+    Its hardware address is `mac`: `mac_pair` on both boxes, `mac_alone` while they are no pair yet. `metric` is its
+    routes'.
     """
 
     name: str
@@ -194,6 +195,7 @@ class LeasedUplink:
     parent: str
     mac: str
     mac_alone: str
+    mac_pair: str
     metric: int
 
     @property
@@ -325,6 +327,8 @@ class Pair:
     """The first two words of keepalived's lines that say that this box is master."""
     weighing: tuple[str, ...]
     """The devices whose lost link costs priority."""
+    silence: tuple[Rule, ...] = ()
+    """Drop what a box that is not master would say (pair/routing.py); in force once there is a partner."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -424,14 +424,7 @@ class TakeoverShell:
 
     def set_ready(self, ready: bool) -> None:
         """keepalived notices within milliseconds (inotify) and adds the number to its priority."""
-        Path(READY_FILE).write_text(_number(ready))
-
-    def says_ready(self, ready: bool) -> bool:
-        """Whether this, and nothing else, stands where keepalived reads it."""
-        try:
-            return Path(READY_FILE).read_text() == _number(ready)
-        except OSError:
-            return False
+        Path(READY_FILE).write_text(f"{READY if ready else NOT_READY}\n")
 
     def step_down(self) -> None:
         """FAULT, until set_ready says otherwise."""
@@ -444,7 +437,3 @@ class TakeoverShell:
 
     def stop_keepalived(self) -> None:
         systemd.stop(systemd.VRRP_UNIT)
-
-
-def _number(ready: bool) -> str:
-    return f"{READY if ready else NOT_READY}\n"

@@ -67,8 +67,6 @@ class PairDriver:
         self.queue: deque[e.Event] = deque()
         self.running = Running()
         self.lost_links: tuple[str, ...] = ()
-        self.ready: bool | None = None
-        """What keepalived was told last; None while the box steps down."""
         self.timer: asyncio.TimerHandle | None = None
         self.clock = clock.read()
         self.due = float("inf")
@@ -252,11 +250,6 @@ class PairDriver:
         self.clock = clock.read()
         self.queue.append(e.Clock(self.clock.wall, self.clock.trusted, self.clock.now, stuck))
 
-    def keep_ready(self) -> None:
-        """appliance-unattended.service may have had its say when this supervisor had just begun."""
-        if self.ready is not None and not self.shell.says_ready(self.ready):
-            self.shell.set_ready(self.ready)
-
     def network_changed(self) -> None:
         """The kernel announced a change, of whatever kind. A lost link is not to wait for the keeper's look."""
         lost = tuple(device for device in self.pair.weighing if not self.running(device))
@@ -394,10 +387,8 @@ class PairDriver:
                 if (hello.epoch, hello.held) != (self.state.get("epoch"), self.state.get("held")):
                     self._store(epoch=hello.epoch, held=hello.held)
             case a.SetReady(ready=ready):
-                self.ready = ready
                 self.shell.set_ready(ready)
             case a.StepDown():
-                self.ready = None
                 self.shell.step_down()
             case a.StartKeepalived():
                 pid = self.shell.start_keepalived()

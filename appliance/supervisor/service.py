@@ -191,9 +191,7 @@ class Supervisor:
             pause = seconds if due is None else min(seconds, due + 0.5)
             await self._pause(min(pause, REPLACING_SECONDS) if waiting else pause)
             _alive()
-            if self.pair:
-                self.pair.keep_ready()
-            else:
+            if not self.pair:
                 self.clock.keep()
             self._look_after_networkd()
             try:

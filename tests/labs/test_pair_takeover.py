@@ -66,16 +66,6 @@ def test_planned_handover_and_return(duo: Duo) -> None:
         duo.settled(duo.alpha, 60)
 
 
-def test_a_supervisor_that_was_stopped(duo: Duo) -> None:
-    """Its box gives the role away: nobody would follow a peer that moves, or say what is wrong."""
-    prefer_alpha(duo)
-    with traffic(duo, "supervisor stopped"):
-        duo.alpha.sh("systemctl stop appliance")
-        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
-    duo.alpha.sh("systemctl start appliance")
-    prefer_alpha(duo)
-
-
 def test_a_master_that_is_told_to_go_down(duo: Duo) -> None:
     """A reboot without `appliance handover`: keepalived gives the role away before the tunnels stop (44-68 ms)."""
     prefer_alpha(duo)

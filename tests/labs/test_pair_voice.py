@@ -109,13 +109,13 @@ def test_nobody_but_the_master_speaks() -> None:
 
                 # Nobody is there to mute alpha's tunnels, into which it has something to say itself.
                 voice.may(alpha, bravo)
-                alpha.sh("systemctl stop appliance")
+                alpha.sh("systemctl stop appliance; systemctl stop appliance-vrrp")
                 duo.settled(bravo)
-                wait_for(lambda: not has_virtual(alpha), 10, "alpha gave the role away", 0.02)
+                wait_for(lambda: not has_virtual(alpha), 10, "alpha lost the role", 0.02)
                 voice.may(bravo)
                 for peer in (BRANCH, LAPTOP):
                     alpha.run("ping", "-n", "-c20", "-i0.05", "-W0.2", peer, check=False)
-                quiet(duo, probe, "a box without a supervisor gave the role away")
+                quiet(duo, probe, "a box without a supervisor lost the role")
                 voice.may(alpha, bravo)
                 alpha.sh("systemctl start appliance")
                 prefer_alpha(duo)

@@ -11,7 +11,8 @@ from appliance.core.pair.addresses import (
 )
 from appliance.core.pair.instances import instances, role_line, virtual_routes, weighing_devices
 from appliance.core.pair.names import PAIR_PORT
-from appliance.core.state import Hearing, Pair, Router, VirtualAddress
+from appliance.core.pair.routing import pair_rules
+from appliance.core.state import NO_TABLE, Hearing, Pair, Router, VirtualAddress
 
 
 def desired_pair(config: Config, box: str) -> Pair | None:
@@ -44,4 +45,5 @@ def desired_pair(config: Config, box: str) -> Pair | None:
         hearing=tuple(Hearing(one.device, (str(one.own), str(one.partner))) for one in found),
         role_line=role_line(config, box),
         weighing=weighing_devices(config, box),
+        silence=tuple(rule for rule in pair_rules(config, box) if rule.table == NO_TABLE),
     )

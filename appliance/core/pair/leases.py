@@ -36,6 +36,7 @@ def leased_uplinks(config: Config, box: str) -> tuple[LeasedUplink, ...]:
             parent=interface.device,
             mac=hardware_address(config.site, name),
             mac_alone=hardware_address(config.site, name, box),
+            mac_pair=hardware_address(config.site, name),
             metric=uplink_metric(config.boxes[box], name),
         )
         for name, interface in leased(config, box).items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from appliance.core.pair.names import PAIR_DEVICE, PAIR_NAME, PAIR_PORT
-from appliance.core.state import AUTO, NO_TABLE, Desired, DesiredPeer, DesiredTunnel
+from appliance.core.state import AUTO, Desired, DesiredPeer, DesiredTunnel
 
 PARTNER_KEY = "pair-partner"
 """The name under which a box keeps its partner's public key of the pair link, PARTNER_KEY.pub."""
@@ -23,7 +23,7 @@ def with_pair_link(desired: Desired, keys: dict[str, str]) -> Desired:
     each has a hardware address of its own for what is lent to it, and its tunnels speak from any address it has."""
     pair = desired.pair
     if pair is None or not enrolled(desired, keys):
-        rules = tuple(each for each in desired.rules if each.table != NO_TABLE)
+        rules = tuple(each for each in desired.rules if pair is None or each not in pair.silence)
         return replace(desired, leased=tuple(replace(each, mac=each.mac_alone) for each in desired.leased), rules=rules)
     partner = DesiredPeer(
         name=f"{PAIR_NAME}.{pair.partner}",
@@ -33,4 +33,9 @@ def with_pair_link(desired: Desired, keys: dict[str, str]) -> Desired:
         keepalive=PAIR_KEEPALIVE,
     )
     link = DesiredTunnel(PAIR_NAME, AUTO, (f"{pair.own}/64",), (partner,), PAIR_PORT, PAIR_MTU, 0, moves=False)
-    return replace(desired, tunnels=(*(each for each in desired.tunnels if each.name != PAIR_NAME), link))
+    return replace(
+        desired,
+        tunnels=(*(each for each in desired.tunnels if each.name != PAIR_NAME), link),
+        leased=tuple(replace(each, mac=each.mac_pair) for each in desired.leased),
+        rules=tuple(dict.fromkeys((*desired.rules, *pair.silence))),
+    )

@@ -36,8 +36,6 @@ READY = 100
 """Takes the role from a partner with less: 254 on the preferred box, 250 on the other."""
 NOT_READY = 0
 """Gives the role to any partner that is ready. A planned handover too: the master serves until it hears the new one."""
-# /usr/lib/appliance/unattended, which stands in for a supervisor that does not come back, writes 50 on a master: less
-# than one that is ready has, more than one that is not.
 NEVER = -300
 """FAULT (below -253, keepalived.conf(5)): the addresses go at once, and the partner need not wait for three adverts.
 For a master that lost a link, knows that its partner has all, and must go now (core/takeover/links.py)."""

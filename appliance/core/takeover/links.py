@@ -17,9 +17,9 @@ from appliance.core.takeover.events import MASTER
 
 def read(box: Box, lost: tuple[str, ...], heard: bool) -> None:
     """The devices whose link is lost at this moment, of those that count for the priority; `heard` as in LinksRead."""
-    more, fewer = len(lost) > len(box.lost_links), len(lost) < len(box.lost_links)
+    more, back = len(lost) > len(box.lost_links), set(box.lost_links) - set(lost)
     box.lost_links = lost
-    if fewer and not box.muted:
+    if back and not box.muted:
         box.do(KeepVirtualRoutes())
     if box.hello_at is None:
         return

@@ -8,7 +8,6 @@ from appliance.core.takeover.actions import AskUplinks, SetReady
 from appliance.core.takeover.box import Box
 
 GIVEN_AWAY = "it gave the role away on request"
-UNHEARD = "it does not hear the other box"
 
 
 def settle(box: Box) -> None:
@@ -21,18 +20,16 @@ def settle(box: Box) -> None:
 
 
 def shown(box: Box) -> tuple[str, ...]:
-    unheard = (UNHEARD,) if box.muted and not box.partner.alive and _unattended(box) else ()
-    given = (GIVEN_AWAY,) if _given(box) or box.handover_until is not None else ()
-    return (*reasons(box), *unheard, *given)
+    return (*reasons(box), *((GIVEN_AWAY,) if _given(box) or box.handover_until is not None else ()))
 
 
 def _given(box: Box) -> bool:
-    """Whoever gave the role away does not want it, as long as the other box is there and can do it justice.
+    """Whoever gave the role away does not want it, as long as the other box can do it justice.
 
     As master it then waits until the other one is ready: of two that are not, VRRP would take either.
     """
     partner = box.partner
-    return box.given_away and partner.alive and partner.hello is not None and partner.hello.ready
+    return box.given_away and not (partner.alive and partner.hello is not None and not partner.hello.ready)
 
 
 def reasons(box: Box) -> Iterator[str]:
@@ -52,9 +49,9 @@ def reasons(box: Box) -> Iterator[str]:
         return
     if (dead := box.uplinks.was_dead(box.now)) and box.partner.alive:
         yield f"the gateway of {' and '.join(dead)} did not answer when it was master"
-    if not box.partner.alive and box.boot_until is None and not _unattended(box):
+    if not box.partner.alive and box.boot_until is None:
         # Its own cable may have been out: it must not be master again before it knows what happened meanwhile.
-        yield UNHEARD
+        yield "it does not hear the other box"
     if not box.partner.active or partner is None:
         return
     if box.digest != partner.digest:
@@ -67,16 +64,6 @@ def reasons(box: Box) -> Iterator[str]:
         yield "it does not know yet whether VRRP adverts get through"
     if box.preferred and resting(box):
         yield _flapping(box)
-
-
-def _unattended(box: Box) -> bool:
-    """Whether the other box may be a master without a supervisor (appliance-unattended.service gives its role away).
-
-    To be ready for that changes nothing otherwise: a preferred master that is well has the higher priority. The
-    preferred box itself waits, since it would have that.
-    """
-    silent = box.now - box.partner.heard_at
-    return not box.preferred and box.partner.hello is not None and silent > box.timers.unattended
 
 
 def resting(box: Box) -> float | None:

@@ -24,8 +24,6 @@ class Timers:
     """Endpoints in one hello: about 11 kB of JSON."""
     gone: float = 1.0
     """A partner that was silent for so long is not there: five hellos."""
-    unattended: float = 5.0
-    """A partner that was silent for so long may have no supervisor; appliance-unattended.service waits for longer."""
     redial: float = 0.5
     redial_most: float = 5.0
     """A partner that is not heard is called again after `redial`, doubling up to this."""

@@ -59,6 +59,7 @@ def test_a_box_without_a_partner_speaks_without_virtual_addresses() -> None:
     alone = wish("alpha", {})
     assert alone.rules and all(rule.table != NO_TABLE for rule in alone.rules)
     assert {rule.priority for rule in ALPHA.rules} - {rule.priority for rule in alone.rules} == {5055}
+    assert with_pair_link(alone, KEYS) == ALPHA, "once it has one"
 
 
 def seen(*links: ObservedLink, defaults: tuple[DefaultRoute, ...] = ()) -> Observed:

@@ -46,7 +46,7 @@ def test_where_keepalived_does_not_follow_it_is_told_anew() -> None:
 def test_a_master_puts_routes_back_when_a_link_returns() -> None:
     bench = serving()
     assert not only(a.KeepVirtualRoutes, lose(bench, "enp1s0", "enp2s0"))
-    assert only(a.KeepVirtualRoutes, lose(bench, "enp2s0"))
+    assert only(a.KeepVirtualRoutes, lose(bench, "enp2s0", "enp3s0"))
     bench.vrrp("BACKUP")
     assert not only(a.KeepVirtualRoutes, lose(bench))
 
