@@ -56,6 +56,8 @@ def reasons(box: Box) -> Iterator[str]:
         return
     if box.digest != partner.digest:
         yield "the two boxes have different configurations"
+    if box.preferred and box.now - box.partner.promoted_at < box.timers.fresh:
+        yield "the other box has just become master, and is still hearing from its peers"
     if box.synced_epoch != partner.epoch:
         yield "it has not received all the peers' endpoints"
     if box.connections_until is not None:

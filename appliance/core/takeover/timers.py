@@ -50,6 +50,9 @@ class Timers:
     restart_most: float = 10.0
     """keepalived is started again after `restart`, doubling up to this while it dies within `restart_calm`."""
     restart_calm: float = 60.0
+    fresh: float = 2.5
+    """No sooner a preferred box takes the role from one that has just become master: that one reads now and then who
+    called it, and at a boot everybody does. A session that it did not tell of nobody would take up again."""
     return_calm: float = 5.0
     """A preferred box that lost the role, to a link or with its keepalived, asks for it no sooner: two takeovers within
     half a second, the second amid the first one's handshakes, are worse than one. 1,000 peers are back after 1.6 s."""

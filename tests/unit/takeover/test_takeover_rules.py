@@ -68,6 +68,18 @@ def test_of_two_that_boot_at_once_the_preferred_one_goes_first(preferred: bool) 
     assert bool(only(a.StartKeepalived, bench.hear("master", 1, held=1))) is not preferred
 
 
+def test_a_preferred_box_lets_a_new_master_hear_from_its_peers() -> None:
+    bench = Bench(preferred=True)
+    bench.booted()
+    bench.hear("master", 4, promoted_ago=0.5)
+    bench.tell(e.ConnectionsReceived(bench.now))
+    assert "has just become master" in bench.machine.report().not_ready[0]
+    done: list[a.Action] = []
+    for number in range(1, 6):
+        done += [*bench.later(0.45), *bench.hear("master", 4, promoted_ago=0.5 + 0.45 * number)]
+    assert only(a.SetReady, tuple(done)) == [a.SetReady(True)]
+
+
 def test_it_does_not_start_below_the_floor() -> None:
     bench = Bench()
     bench.start(wall=1000.0, trusted=False, floor=WALL)
