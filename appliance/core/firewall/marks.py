@@ -70,8 +70,8 @@ def mark_chains(config: Config, box: str) -> list[str]:
 def one_voice_chains(config: Config) -> list[str]:
     """In a pair, a box that is not master says nothing with the virtual address, whoever looks after its tunnels.
 
-    keepalived takes the address away and leaves its routes in their table, with that address as source (2.3.3: the
-    kernel, on which it relies, removes such routes from the main table only). Packets would take them.
+    keepalived 2.3.3 takes the address away and leaves its routes in their table, with that address as source (the
+    kernel removes such routes from the main table only). Packets would take them.
     """
     if not config.failover:
         return []
