@@ -38,11 +38,12 @@ IPV6_DEFAULT_METRIC = 1024
 MACVLAN = "macvlan"
 VLAN = "vlan"
 # include/uapi/linux/rtnetlink.h
+RTPROT_UNSPEC = 0
 RTPROT_RA = 9
 RTPROT_DHCP = 16
 RTPROT_KEEPALIVED = 18
 FRA_INVERT = 0x2
-FR_ACT_TO_TBL, FR_ACT_BLACKHOLE = 1, 6
+FR_ACT_TO_TBL, FR_ACT_GOTO, FR_ACT_BLACKHOLE = 1, 2, 6
 # include/uapi/linux/neighbour.h
 NUD_REACHABLE = 0x02
 NUD_STALE = 0x04
@@ -152,11 +153,11 @@ class RtNetlink:
         with _refusal("tell its rules"):
             return self._rules()
 
-    def _rules(self) -> frozenset[Rule]:
+    def _rules(self, protocol: int = PROTOCOL) -> frozenset[Rule]:
         found = set()
         for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
             for message in self.socket.get_rules(family=family):
-                if message.get_attr("FRA_PROTOCOL") == PROTOCOL:
+                if (message.get_attr("FRA_PROTOCOL") or RTPROT_UNSPEC) == protocol:
                     found.add(_rule(message, number))
         return frozenset(found)
 
@@ -302,6 +303,20 @@ class RtNetlink:
                 **({"priority": route.metric} if route.metric else {}),
             )
 
+    def virtual_rules(self) -> frozenset[Rule]:
+        """Those of nobody in particular, as keepalived's are."""
+        with _refusal("tell its rules"):
+            return self._rules(RTPROT_UNSPEC)
+
+    def add_virtual_rule(self, rule: Rule) -> None:
+        """As keepalived does: 2.3.3 gives its rules no protocol number."""
+        with _refusal(f"add the rule {rule_text(rule)}", errno.EEXIST):
+            self.socket.rule("add", **_rule_request(rule, RTPROT_UNSPEC))
+
+    def delete_virtual_rule(self, rule: Rule) -> None:
+        with _refusal(f"delete the rule {rule_text(rule)}", errno.ENOENT):
+            self.socket.rule("del", **_rule_request(rule, RTPROT_UNSPEC))
+
     def delete_address(self, device: str, address: str) -> None:
         host, _, length = address.partition("/")
         with _refusal(f"delete the address {address} of {device}", errno.EADDRNOTAVAIL):
@@ -383,16 +398,17 @@ def _rule(message: Any, family: int) -> Rule:
         destination=f"{ip_address(destination)}/{message['dst_len']}" if destination else None,
         user=int(users.partition(":")[0]) if users else None,
         suppress_prefix_length=None if suppress in (None, 0xFFFFFFFF, -1) else suppress,
+        goto=message.get_attr("FRA_GOTO"),
     )
 
 
-def _rule_request(rule: Rule) -> dict[str, Any]:
+def _rule_request(rule: Rule, protocol: int = PROTOCOL) -> dict[str, Any]:
     request: dict[str, Any] = {
         "family": socket.AF_INET6 if rule.family == 6 else socket.AF_INET,
         "priority": rule.priority,
         "table": rule.table,
         "action": FR_ACT_BLACKHOLE if rule.table == NO_TABLE else FR_ACT_TO_TBL,
-        "protocol": PROTOCOL,
+        "protocol": protocol,
     }
     if rule.mark is not None:
         request["fwmark"] = rule.mark
@@ -408,4 +424,6 @@ def _rule_request(rule: Rule) -> dict[str, Any]:
         request["uid_range"] = f"{rule.user}:{rule.user}"
     if rule.suppress_prefix_length is not None:
         request["FRA_SUPPRESS_PREFIXLEN"] = rule.suppress_prefix_length
+    if rule.goto is not None:
+        request |= {"action": FR_ACT_GOTO, "goto": rule.goto}
     return request

@@ -84,6 +84,8 @@ class Rule:
     destination: str | None = None
     suppress_prefix_length: int | None = None
     user: int | None = None
+    goto: int | None = None
+    """The priority of the rule to go on with, where it is not a `table` that is looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +331,8 @@ class Pair:
     """The devices whose lost link costs priority."""
     silence: tuple[Rule, ...] = ()
     """Drop what a box that is not master would say (pair/routing.py); in force once there is a partner."""
+    voice: tuple[Rule, ...] = ()
+    """Lead past the silence; keepalived sets and removes them with the role."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,4 +394,5 @@ def rule_text(rule: Rule) -> str:
     suppress = "" if rule.suppress_prefix_length is None else f" suppress_prefixlength {rule.suppress_prefix_length}"
     invert = " not" if rule.invert else ""
     action = "blackhole" if rule.table == NO_TABLE else f"lookup {rule.table}"
+    action = action if rule.goto is None else f"goto {rule.goto}"
     return f"{rule.priority}:{invert}{source}{destination}{mark}{user} {action}{suppress} (IPv{rule.family})"

@@ -392,6 +392,9 @@ class TakeoverShell:
 
     def drop_virtual_addresses(self) -> None:
         pair = self.desired.pair
+        for rule in pair.voice if pair else ():
+            with contextlib.suppress(Refused):
+                self.machine.netlink.delete_virtual_rule(rule)
         for virtual in pair.virtual_addresses if pair else ():
             with contextlib.suppress(Refused):
                 self.machine.netlink.delete_address(virtual.device, virtual.address)
@@ -408,6 +411,22 @@ class TakeoverShell:
         if added:
             log.info("keepalived ended and took %s with it; put back", ", ".join(added))
             self.keep_virtual_routes()
+        self.keep_voice()
+
+    def has_virtual_addresses(self) -> bool:
+        """Whether any of them is here; IPv6 ones may have gone with a link."""
+        pair, links = self.desired.pair, self.machine.netlink.links()
+        found = {(name, address) for name, link in links.items() for address in link.addresses}
+        return pair is not None and any((one.device, one.address) in found for one in pair.virtual_addresses)
+
+    def keep_voice(self) -> None:
+        """The master's rules, where something took them: a reload in which keepalived gave them to another instance
+        removes them at last (2.3.3), or a hand."""
+        voice = self.desired.pair.voice if self.desired.pair else ()
+        missing = [rule for rule in voice if rule not in self.machine.netlink.virtual_rules()] if voice else []
+        for rule in missing if missing and self.has_virtual_addresses() else ():
+            with contextlib.suppress(Refused):
+                self.machine.netlink.add_virtual_rule(rule)
 
     def keep_virtual_routes(self) -> None:
         for route in self.desired.pair.virtual_routes if self.desired.pair else ():
@@ -430,10 +449,15 @@ class TakeoverShell:
         """FAULT, until set_ready says otherwise."""
         Path(READY_FILE).write_text(f"{NEVER}\n")
 
-    def start_keepalived(self) -> int:
-        """Returns its process id."""
+    def start_keepalived(self) -> tuple[int, bool]:
+        """Returns its process id, and whether it ran already and is master."""
+        master = self.is_master()
         systemd.start(systemd.VRRP_UNIT)
-        return systemd.main_pid(systemd.VRRP_UNIT)
+        return systemd.main_pid(systemd.VRRP_UNIT), master
+
+    def is_master(self) -> bool:
+        """What keepalived said while no supervisor listened may be more than one thing; this is what it has done."""
+        return bool(systemd.main_pid(systemd.VRRP_UNIT)) and self.has_virtual_addresses()
 
     def stop_keepalived(self) -> None:
         systemd.stop(systemd.VRRP_UNIT)

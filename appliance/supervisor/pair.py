@@ -91,6 +91,8 @@ class PairDriver:
         self.keeper.seen_by = self._seen
         await self.socket.open()
         running = systemd.main_pid(systemd.VRRP_UNIT)
+        master = self.shell.is_master()
+        stored = str(self.state.get("vrrp", "")) if running else ""
         if running:
             vrrp_fifo.watch_process(running, self._keepalived_died)
         systemd.start(systemd.CONNTRACKD_UNIT)
@@ -105,7 +107,7 @@ class PairDriver:
                 floor=stored_floor(self.paths),
                 trusted=self.clock.trusted,
                 keepalived=bool(running),
-                vrrp=str(self.state.get("vrrp", "")) if running else "",
+                vrrp="MASTER" if master else "" if stored == "MASTER" else stored,
                 unmuted=unmuted,
                 epoch=int(self.state.get("epoch", 0)),
                 held=int(self.state.get("held", 0)),
@@ -262,6 +264,8 @@ class PairDriver:
     def repaired(self) -> None:
         """After each look of the keeper: an engine that was started again has its peers by now, and no sessions."""
         self.strangers.follow(self.shell.desired)
+        if not self.keeper.role.muted and self.takeover.box.vrrp == "MASTER":
+            self.shell.keep_voice()
         for tunnel in self.shell.new_engines():
             log.info("the engine of %s is another one; its peers are called", tunnel)
             self.handle(e.EngineStarted(tunnel, time.monotonic()))
@@ -391,10 +395,13 @@ class PairDriver:
             case a.StepDown():
                 self.shell.step_down()
             case a.StartKeepalived():
-                pid = self.shell.start_keepalived()
+                pid, master = self.shell.start_keepalived()
                 if pid:
                     vrrp_fifo.watch_process(pid, self._keepalived_died)
                 self.queue.append(e.KeepalivedStarted(now()) if pid else e.KeepalivedDied(now()))
+                if pid and master:
+                    # It will not say again what it is.
+                    self.queue.append(e.Vrrp("MASTER", now()))
             case a.StopKeepalived():
                 self.shell.stop_keepalived()
             case a.DropVirtualAddresses():
@@ -464,5 +471,5 @@ def role_at_start(machine: Machine, desired: Desired) -> Role:
     links = machine.netlink.links()
     moving = [tunnel.device for tunnel in desired.tunnels if tunnel.moves]
     moving += [uplink.device for uplink in desired.leased]
-    at_work = bool(systemd.main_pid(systemd.VRRP_UNIT)) and any(links[d].up for d in moving if d in links)
+    at_work = TakeoverShell(machine, desired).is_master() and any(links[d].up for d in moving if d in links)
     return Role(muted=not at_work)

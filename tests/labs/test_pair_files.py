@@ -27,7 +27,8 @@ from appliance.core.pair.addresses import pair_addresses
 from appliance.core.pair.instances import hearing_devices, role_line
 from appliance.core.pair.keepalived import keepalived_conf
 from appliance.core.pair.names import NEVER, NOT_READY, READY, VIRTUAL_TABLE
-from appliance.core.pair.routing import pair_rules
+from appliance.core.pair.routing import PRIORITY_MASTER, pair_rules, voice_rules
+from appliance.core.state import TUNNEL_MARK, TUNNEL_MARK_MASK
 from tests.lab import Lab, Node, Switch, wait_for
 from tests.unit.pair.cases import CASES, loaded, rendered, rule_words
 
@@ -121,6 +122,11 @@ def virtual(config: Config) -> set[str]:
     return {str(one) for addresses in config.failover.virtual_addresses.values() for one in addresses}
 
 
+def voice(box: PairBox, family: int) -> str:
+    """The rule that leads a master past its silence, "" on another box."""
+    return " ".join(box.run("ip", f"-{family}", "rule", "show", "priority", str(PRIORITY_MASTER)).stdout.split())
+
+
 @pytest.mark.parametrize(("case", "box"), BOTH)
 def test_keepalived_takes_the_file_and_carries_it_out(lab: Lab, case: Path, box: str) -> None:
     config = loaded(case)
@@ -131,13 +137,19 @@ def test_keepalived_takes_the_file_and_carries_it_out(lab: Lab, case: Path, box:
     alone.start(NOT_READY)
     alone.becomes("MASTER")
     wait_for(lambda: virtual(config) <= alone.addresses, 2, "all virtual addresses are there")
-    for rule in pair_rules(config, box):
-        wanted = re.findall(rf"src (\S+) table {VIRTUAL_TABLE}", keepalived_conf(config, box))
-        of_family = [source for source in wanted if (":" in source) == (rule.family == 6)]
-        routes = alone.run("ip", "-j", f"-{rule.family}", "route", "show", "table", str(VIRTUAL_TABLE)).stdout
-        assert sorted(route["prefsrc"] for route in json.loads(routes)) == sorted(of_family)
+    wanted = re.findall(rf"src (\S+) table {VIRTUAL_TABLE}", keepalived_conf(config, box))
+    for family in (4, 6):
+        of_family = [source for source in wanted if (":" in source) == (family == 6)]
+        # A table that never had a route does not exist.
+        table = alone.run("ip", "-j", f"-{family}", "route", "show", "table", str(VIRTUAL_TABLE), check=bool(of_family))
+        assert sorted(route["prefsrc"] for route in json.loads(table.stdout)) == sorted(of_family)
+    assert [voice(alone, rule.family) for rule in voice_rules(config, box)] == [
+        f"{rule.priority}: from all fwmark {TUNNEL_MARK:#x}/{TUNNEL_MARK_MASK:#x} goto {rule.goto}"
+        for rule in voice_rules(config, box)
+    ]
     alone.signal("TERM")
     alone.becomes("STOP")
+    assert [voice(alone, family) for family in (4, 6)] == ["", ""], "what lets a master speak goes with the role"
     wait_for(lambda: not virtual(config) & alone.addresses, 1, "the virtual addresses are gone")
     # What it removes at first, to begin from a known state, is not there.
     said = re.sub(r"Netlink: error: No such process.*", "", alone.read("/run/log").decode())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from tests.lab import Box, Capture, Lab, Probe, capture, wait_for
+from tests.lab import Box, Capture, Lab, Probe, capture, wait_for, wg_quick_peer
 from tests.labs.dual_stack import DualStack
 from tests.labs.pair import (
     BRANCH,
@@ -31,6 +31,17 @@ from tests.labs.pair import (
 
 WHAT = "udp port 51820 or arp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136))"
 VIRTUAL6, LAN_ROUTER6 = "2001:db8:1::10", "2001:db8:10::1"
+CALLER = """\
+[Interface]
+PrivateKey = {}
+Address = 10.99.0.1/24
+[Peer]
+PublicKey = {}
+Endpoint = {}:51820
+AllowedIPs = 10.99.0.0/24
+"""
+OUTSIDE6 = "2001:db8:1::1"
+"""Of the internet, where nobody listens."""
 LINE = re.compile(r"(?P<at>\d+\.\d+) (?P<mac>[0-9a-f:]{17}) > .*")
 
 
@@ -79,6 +90,21 @@ def quiet(duo: Duo, probe: Probe, what: str) -> None:
     duo.lab.log.line(f"-- {what}: over")
 
 
+def is_called_in_vain(duo: Duo, box: Box) -> None:
+    """A box whose tunnel is up: it has something to say to its peers, of both IP versions, and its own address, which
+    did not move, is called."""
+    branch = duo.keys["branch"]
+    for peer in (BRANCH, LAPTOP):
+        box.run("ping", "-n", "-c20", "-i0.05", "-W0.2", peer, check=False)
+    box.sh(f"wg set wg-office peer {branch.public} endpoint [{OUTSIDE6}]:51820")
+    box.run("ping", "-n", "-c20", "-i0.05", "-W0.2", BRANCH, check=False)
+    for end in ("203.0.113.2", "[2001:db8:1::2]"):
+        # From elsewhere with the branch's key, so that the branch itself is not disturbed.
+        caller = wg_quick_peer(duo.internet, CALLER.format(branch.private, duo.keys["office"].public, end), "caller")
+        duo.internet.run("ping", "-n", "-c5", "-i0.1", "-W0.2", "10.99.0.2", check=False)
+        caller.down()
+
+
 def test_nobody_but_the_master_speaks() -> None:
     with Lab("pair-voice", __doc__ or "") as lab:
         duo = DualStack(lab).build()
@@ -113,8 +139,7 @@ def test_nobody_but_the_master_speaks() -> None:
                 duo.settled(bravo)
                 wait_for(lambda: not has_virtual(alpha), 10, "alpha lost the role", 0.02)
                 voice.may(bravo)
-                for peer in (BRANCH, LAPTOP):
-                    alpha.run("ping", "-n", "-c20", "-i0.05", "-W0.2", peer, check=False)
+                is_called_in_vain(duo, alpha)
                 quiet(duo, probe, "a box without a supervisor lost the role")
                 voice.may(alpha, bravo)
                 alpha.sh("systemctl start appliance")

@@ -67,19 +67,6 @@ def mark_chains(config: Config, box: str) -> list[str]:
     ]
 
 
-def one_voice_chains(config: Config) -> list[str]:
-    """In a pair, a box that is not master says nothing with the virtual address, whoever looks after its tunnels.
-
-    keepalived 2.3.3 takes the address away and leaves its routes in their table, with that address as source (the
-    kernel removes such routes from the main table only). Packets would take them.
-    """
-    if not config.failover:
-        return []
-    rule = f"meta mark & {TUNNEL_MARK_MASK:#010x} == {TUNNEL_MARK:#010x} meta nfproto ipv4 fib saddr type != local drop"
-    why = comment("the box is not master")
-    return [chain("tunnels_of_a_backup", [rule + why], "type filter hook output priority filter; policy accept;")]
-
-
 def _tunnel_sources(config: Config, box: str) -> list[str]:
     """Tunnels answer from the address that they were called at.
 

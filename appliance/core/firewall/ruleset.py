@@ -7,7 +7,7 @@ from itertools import product
 
 from appliance.core.firewall.grants import Grant, reach_of
 from appliance.core.firewall.input import STATES, input_chains
-from appliance.core.firewall.marks import mark_chains, one_voice_chains
+from appliance.core.firewall.marks import mark_chains
 from appliance.core.firewall.mss import mss_chains
 from appliance.core.firewall.nat import admit_forwards, nat_chains
 from appliance.core.firewall.pairs import Pair
@@ -62,7 +62,7 @@ def render_both(config: Config, box: str, line: LineOf) -> tuple[str, str]:
         *input_chains(site, [f'"{device}" : jump {pair.name}' for pair in to_box for device in pair.origin.devices]),
         *(text for pair in between for text in pair.chains(site)),
     ]
-    after = [*partner_chains(site), *one_voice_chains(config), *mss_chains(site), *nat_chains(site)]
+    after = [*partner_chains(site), *mss_chains(site), *nat_chains(site)]
     head = _head(site, elsewhere)
 
     def whole(flowtable: list[str], forward: str) -> str:

@@ -11,7 +11,7 @@ from appliance.core.pair.addresses import (
 )
 from appliance.core.pair.instances import instances, role_line, virtual_routes, weighing_devices
 from appliance.core.pair.names import PAIR_PORT
-from appliance.core.pair.routing import pair_rules
+from appliance.core.pair.routing import pair_rules, voice_rules
 from appliance.core.state import NO_TABLE, Hearing, Pair, Router, VirtualAddress
 
 
@@ -46,4 +46,5 @@ def desired_pair(config: Config, box: str) -> Pair | None:
         role_line=role_line(config, box),
         weighing=weighing_devices(config, box),
         silence=tuple(rule for rule in pair_rules(config, box) if rule.table == NO_TABLE),
+        voice=voice_rules(config, box),
     )

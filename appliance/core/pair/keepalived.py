@@ -20,7 +20,8 @@ from appliance.core.pair.addresses import partner_of
 from appliance.core.pair.instances import Instance, Moving, instances, on_one_network, virtual_routes, weighing_devices
 from appliance.core.pair.names import GROUP, NOTIFY_FIFO, READY_FILE
 from appliance.core.pair.priorities import LOST_LINK, priority
-from appliance.core.state import MAIN_TABLE, VirtualRoute
+from appliance.core.pair.routing import voice_rules
+from appliance.core.state import MAIN_TABLE, Rule, VirtualRoute
 
 _ANNOUNCE_AGAIN_SECONDS = 60
 _READY = "ready"
@@ -126,6 +127,10 @@ def _instance(config: Config, box: str, instance: Instance, found: list[Instance
     routes = map(_route, virtual_routes(config, box, instance))
     if instance.ways:
         block.add_param(_block("virtual_routes", routes))
+    if instance is next(each for each in found if each.interface == config.failover.pair_link):
+        # With whichever instance they come, they come with the role. This one is there in any case: rules that pass
+        # from one instance to another are gone after a reload (docs/keepalived.md).
+        block.add_param(_block("virtual_rules", map(_rule, voice_rules(config, box))))
     return block
 
 
@@ -144,6 +149,13 @@ def _route(route: VirtualRoute) -> tuple[str, str]:
     words += ["table", str(route.table)] if route.table != MAIN_TABLE else []
     words += ["metric", str(route.metric)] if route.metric else []
     return route.destination, " ".join((*words, "no_track"))
+
+
+def _rule(rule: Rule) -> tuple[str, str]:
+    """`inet6` comes last: keepalived 2.3.3 skips the word behind it."""
+    assert rule.mark is not None and rule.mask is not None
+    words = f"{rule.mark:#x}/{rule.mask:#x} goto {rule.goto} priority {rule.priority} no_track"
+    return "fwmark", words + (" inet6" if rule.family == 6 else "")
 
 
 def _seconds(value: float) -> str:
