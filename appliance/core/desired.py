@@ -119,7 +119,7 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
         routes=tuple(_routes(config)),
         rules=(*_rules(tunnels, uplinks), *(rule for rule in pair_rules(config, name) if rule.table != NO_TABLE)),
         files=files,
-        sysctls=_sysctls(uplinks, leased, dialled),
+        sysctls=_sysctls(uplinks, leased, dialled, _cards(box) if pair else ()),
         ruleset=Ruleset(*render_both(config, name, line), devices),
         grants=granted(site),
         doors=doors(site),
@@ -133,12 +133,28 @@ def desired(config: Config, document: Document, name: str, digest: str) -> Desir
     )
 
 
+def _cards(box: Box) -> tuple[str, ...]:
+    return tuple(interface.device for interface in box.interfaces.values())
+
+
 def _sysctls(
-    uplinks: tuple[Uplink, ...], leased: tuple[LeasedUplink, ...], dialled: tuple[PppSession, ...]
+    uplinks: tuple[Uplink, ...],
+    leased: tuple[LeasedUplink, ...],
+    dialled: tuple[PppSession, ...],
+    shared: tuple[str, ...],
 ) -> dict[str, str]:
-    """Forwarding; with several uplinks, that a route over one whose cable is out does not count (ip-sysctl); and that
-    a card below a lease or a session has no IPv6: a router would join groups there from its own hardware address."""
+    """Forwarding; with several uplinks, that a route over one whose cable is out does not count (ip-sysctl); that a
+    card below a lease or a session has no IPv6: a router would join groups there from its own hardware address; and
+    how ARP is spoken on the `shared` cards, those of a pair."""
     found = dict(SYSCTLS)
+    for card in shared:
+        # A question with a virtual address as sender is dropped by whoever has that address, too (arp_process in
+        # net/ipv4/arp.c): the other box, as long as it is master. The adverts that would tell it otherwise wait for
+        # the answer, and both stay master.
+        found[f"net/ipv4/conf/{card}/arp_announce"] = "2"
+        # A card does not answer for what another card of the box has: a lent line is answered for from its own
+        # hardware address, and the office hears nothing of the uplink's addresses.
+        found[f"net/ipv4/conf/{card}/arp_ignore"] = "1"
     sessions = {each.device for each in dialled}
     for uplink in uplinks if len(uplinks) > 1 else ():
         # pppd's device comes and goes with the session, and its routes with it.

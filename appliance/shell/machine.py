@@ -46,6 +46,8 @@ LINK_SYSCTLS = (
     ("ipv4", "ignore_routes_with_linkdown"),
     ("ipv6", "ignore_routes_with_linkdown"),
     ("ipv6", "disable_ipv6"),
+    ("ipv4", "arp_announce"),
+    ("ipv4", "arp_ignore"),
 )
 DEVICE_SECONDS = 3.0
 TIME_USER, RESOLVER_USER = "_chrony", "systemd-resolve"
