@@ -14,6 +14,7 @@ SECONDS = 15.0
 CGROUPS = Path("/sys/fs/cgroup/system.slice")
 VRRP_UNIT = "appliance-vrrp.service"
 CONNTRACKD_UNIT = "appliance-conntrackd.service"
+UNATTENDED_UNIT = "appliance-unattended.service"
 TRIAL_UNIT = "appliance-trial"
 SSH_UNIT = "appliance-ssh.service"
 MONITORING_UNIT = "appliance-monitoring.service"

@@ -24,10 +24,7 @@ from appliance.core.in_force import behind, in_force
 from appliance.core.pair.names import (
     CONNTRACKD_FILE,
     LEASED_MAP,
-    NEVER,
-    NOT_READY,
     PAIR_NAME,
-    READY,
     READY_FILE,
     VIRTUAL_TABLE,
 )
@@ -441,13 +438,9 @@ class TakeoverShell:
 
     # -- keepalived ---------------------------------------------------------------------------------------------------
 
-    def set_ready(self, ready: bool) -> None:
+    def set_ready(self, number: int) -> None:
         """keepalived notices within milliseconds (inotify) and adds the number to its priority."""
-        Path(READY_FILE).write_text(f"{READY if ready else NOT_READY}\n")
-
-    def step_down(self) -> None:
-        """FAULT, until set_ready says otherwise."""
-        Path(READY_FILE).write_text(f"{NEVER}\n")
+        Path(READY_FILE).write_text(f"{number}\n")
 
     def start_keepalived(self) -> tuple[int, bool]:
         """Returns its process id, and whether it ran already and is master."""

@@ -19,7 +19,7 @@ from appliance.adapters.pair_socket import PairSocket
 from appliance.adapters.running import Running
 from appliance.core.codec import from_json, to_json
 from appliance.core.lent import leases
-from appliance.core.pair.names import NOTIFY_FIFO, PROTOCOL_PORT
+from appliance.core.pair.names import NEVER, NOTIFY_FIFO, PROTOCOL_PORT, READY_FILE
 from appliance.core.plan import engine_for
 from appliance.core.state import ALONE, Desired, Observed, Role
 from appliance.core.takeover import Machine as Takeover
@@ -66,7 +66,7 @@ class PairDriver:
         self.roles = Roles()
         self.queue: deque[e.Event] = deque()
         self.running = Running()
-        self.lost_links: tuple[str, ...] = ()
+        self.links: e.LinksRead | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.clock = clock.read()
         self.due = float("inf")
@@ -77,6 +77,7 @@ class PairDriver:
         self.unheld.set()
         self.state = _stored()
         self.started = False
+        self.attended = False
         self.closed = False
         self.ruleset = ""
         """The table that was seen last: a new one has nothing in its maps."""
@@ -116,6 +117,12 @@ class PairDriver:
             )
         )
 
+    def attend(self) -> None:
+        """The supervisor is ready. Until then what stood in for it has the word, and may have spoken last."""
+        self.attended = True
+        if (number := self.takeover.box.said) is not None:
+            self._do(a.SetReady(number))
+
     def close(self) -> None:
         """The configuration has no pair any more, or another one: the role, its addresses and daemons go."""
         self.closed = True
@@ -128,6 +135,7 @@ class PairDriver:
             self.timer.cancel()
         for end in (
             self.shell.stop_keepalived,
+            lambda: Path(READY_FILE).unlink(missing_ok=True),
             lambda: systemd.stop(systemd.CONNTRACKD_UNIT),
             lambda: self.shell.hold_forward(False),
         ):
@@ -255,11 +263,15 @@ class PairDriver:
     def network_changed(self) -> None:
         """The kernel announced a change, of whatever kind. A lost link is not to wait for the keeper's look."""
         lost = tuple(device for device in self.pair.weighing if not self.running(device))
-        if lost != self.lost_links:
-            self.lost_links = lost
+        hears = [self.running(hearing.device) for hearing in self.pair.hearing]
+        found = e.LinksRead(lost, all(hears), time.monotonic(), deaf=not any(hears))
+        known = self.links
+        if known and (found.lost, found.deaf) == (known.lost, known.deaf):
+            return
+        if lost != (known.lost if known else ()):
             log.info("no link: %s", " ".join(lost) or "on none any more", extra={"LOST": " ".join(lost)})
-            heard = all(self.running(hearing.device) for hearing in self.pair.hearing)
-            self.handle(e.LinksRead(lost, heard, time.monotonic()))
+        self.links = found
+        self.handle(found)
 
     def repaired(self) -> None:
         """After each look of the keeper: an engine that was started again has its peers by now, and no sessions."""
@@ -390,17 +402,18 @@ class PairDriver:
                 self.socket.send(to_json(hello))
                 if (hello.epoch, hello.held) != (self.state.get("epoch"), self.state.get("held")):
                     self._store(epoch=hello.epoch, held=hello.held)
-            case a.SetReady(ready=ready):
-                self.shell.set_ready(ready)
+            case a.SetReady(number=number):
+                if self.attended:
+                    self.shell.set_ready(number)
             case a.StepDown():
-                self.shell.step_down()
+                self.shell.set_ready(NEVER)
             case a.StartKeepalived():
                 pid, master = self.shell.start_keepalived()
                 if pid:
                     vrrp_fifo.watch_process(pid, self._keepalived_died)
                 self.queue.append(e.KeepalivedStarted(now()) if pid else e.KeepalivedDied(now()))
                 if pid and master:
-                    # It will not say again what it is.
+                    # appliance-unattended.service started it, and it will not say again what it is.
                     self.queue.append(e.Vrrp("MASTER", now()))
             case a.StopKeepalived():
                 self.shell.stop_keepalived()
@@ -469,7 +482,8 @@ def role_at_start(machine: Machine, desired: Desired) -> Role:
     if desired.pair is None:
         return ALONE
     links = machine.netlink.links()
+    # A lent line may have been brought up by what stands in for a supervisor, which leaves the tunnels alone.
     moving = [tunnel.device for tunnel in desired.tunnels if tunnel.moves]
-    moving += [uplink.device for uplink in desired.leased]
+    moving = moving or [uplink.device for uplink in desired.leased]
     at_work = TakeoverShell(machine, desired).is_master() and any(links[d].up for d in moving if d in links)
     return Role(muted=not at_work)

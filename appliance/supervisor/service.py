@@ -12,17 +12,18 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from systemd import daemon
 
-from appliance.adapters import memory
+from appliance.adapters import memory, systemd
 from appliance.adapters.errors import Refused
 from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
 from appliance.core.in_force import SESSION_SECONDS, moved, overdue, replacing
 from appliance.core.pair.link import enrolled, with_pair_link
-from appliance.core.pair.names import PAIR_DEVICE
+from appliance.core.pair.names import PAIR_DEVICE, READY_FILE
 from appliance.core.plan import Plan, plan, shown
 from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, ObservedDevice, Role
@@ -100,6 +101,8 @@ class Supervisor:
         self.fetching = Fetching(lambda: self.pair is None or not self.keeper.role.muted)
         self.expiries = Expiries()
         self.recipient = ""
+        self.ready = False
+        """Whether systemd was told so."""
         self.newest = 0
         """The last confirmed generation whose trust was looked at."""
         self.tasks: set[asyncio.Task[None]] = set()
@@ -124,6 +127,7 @@ class Supervisor:
         self.recipient = self.bundles.recipient()
         self.newest = self._generation()
         await self.bundles.load()
+        self._attended()
         daemon.notify(f"READY=1\nSTATUS={self._summary()}")
         self.compiler.prepare()
         beat = asyncio.create_task(self._beat())
@@ -313,7 +317,18 @@ class Supervisor:
             asyncio.get_running_loop().call_later(PAIR_AGAIN_SECONDS, self._pair_again)
             return
         self.pair, self.step, self.trials.partner = driver, step, step
+        if self.ready:
+            driver.attend()
         driver.heard = step.look
+
+    def _attended(self) -> None:
+        """What stood in for a supervisor ends (appliance-unattended.service)."""
+        if Path(READY_FILE).exists():
+            with contextlib.suppress(Refused):
+                systemd.stop(systemd.UNATTENDED_UNIT)
+        self.ready = True
+        if self.pair:
+            self.pair.attend()
 
     def _part(self) -> None:
         """This box stands alone from now on."""

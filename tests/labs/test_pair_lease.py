@@ -271,6 +271,16 @@ def deaf(duo: LeaseDuo, box: Box) -> Iterator[None]:
         duo.wan.run("nft", "delete", "table", "netdev", f"deaf_{box.name}")
 
 
+def test_a_supervisor_that_stays_away(duo: LeaseDuo) -> None:
+    """The line goes with the role: two boxes with its hardware address would take each other's packets."""
+    as_before(duo)
+    with kept(duo, "supervisor away"):
+        duo.alpha.sh("systemctl stop appliance")
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
+        wait_for(lambda: ",UP" not in duo.alpha.sh("ip -o link show lease-wan"), 5, "alpha has let the line go")
+    duo.alpha.sh("systemctl start appliance")
+
+
 def test_one_voice(duo: LeaseDuo) -> None:
     """A standby sends nothing at all to the provider, its card has no word of its own, and no one answers twice."""
     as_before(duo)

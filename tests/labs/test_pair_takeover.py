@@ -12,9 +12,10 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from appliance.core.pair.names import READY_FILE, UNATTENDED, UNFIT
 from tests.lab import Box, Lab, Probe, capture, wait_for
 from tests.labs.office import peer_state, status
-from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, PHONE, VIRTUAL, Duo, hand_over, pair, prefer_alpha
+from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, PHONE, VIRTUAL, Duo, hand_over, has_virtual, pair, prefer_alpha
 from tests.labs.wiring import apply
 
 
@@ -52,6 +53,37 @@ def test_supervisor_killed(duo: Duo) -> None:
         duo.alpha.sh("kill -9 $(systemctl show --property=MainPID --value appliance)")
         wait_for(lambda: pair(duo.alpha).get("role") == "master", 20, "its successor knows what it is")
     assert duo.settled() is duo.alpha
+
+
+def test_a_supervisor_that_stays_away(duo: Duo) -> None:
+    """Nobody would see its uplink die, follow a peer that moves, or say what is wrong: the other box takes the role."""
+    prefer_alpha(duo)
+    with traffic(duo, "supervisor away", 1000):
+        duo.alpha.sh("systemctl stop appliance")
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
+    wait_for(lambda: fit_for(duo.alpha) == UNFIT, 5, "alpha will not take the role back")
+    with traffic(duo, "supervisor back", 1000):
+        duo.alpha.sh("systemctl start appliance")
+        prefer_alpha(duo)
+
+
+def test_two_supervisors_that_stay_away(duo: Duo) -> None:
+    """The standby's tunnels are muted, and it has nobody to unmute them: nothing moves."""
+    prefer_alpha(duo)
+    with traffic(duo, "both supervisors away", 50):
+        for box in (duo.bravo, duo.alpha):
+            box.sh("systemctl stop appliance")
+        wait_for(lambda: (fit_for(duo.alpha), fit_for(duo.bravo)) == (UNATTENDED, UNFIT), 20, "both have said so")
+    with traffic(duo, "and bravo's is back", 1000):
+        duo.bravo.sh("systemctl start appliance")
+        wait_for(lambda: pair(duo.bravo).get("role"), 20, "bravo's supervisor is there")
+    assert has_virtual(duo.alpha), "bravo has not heard its partner since it started"
+    duo.alpha.sh("systemctl start appliance")
+    prefer_alpha(duo)
+
+
+def fit_for(box: Box) -> int:
+    return int(box.sh(f"cat {READY_FILE}"))
 
 
 def test_planned_handover_and_return(duo: Duo) -> None:

@@ -125,6 +125,13 @@ def test_nobody_but_the_master_speaks() -> None:
                     link.mend()
                     prefer_alpha(duo)
                     quiet(duo, probe, f"the standby's {link.ifname} is in again")
+                for link in bravo.links:
+                    link.cut()
+                quiet(duo, probe, "the standby hears nobody")
+                for link in bravo.links:
+                    link.mend()
+                prefer_alpha(duo)
+                quiet(duo, probe, "it hears alpha again")
                 bravo.sh("systemctl stop appliance")
                 quiet(duo, probe, "the standby's supervisor is dead")
                 bravo.sh("systemctl start appliance")

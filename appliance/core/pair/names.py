@@ -34,8 +34,18 @@ VIRTUAL_TABLE = 50
 
 READY = 100
 """Takes the role from a partner with less: 254 on the preferred box, 250 on the other."""
+UNHEARD = 70
+"""A standby that is ready as far as it can know: its partner's supervisor fell silent. Takes the role from a master
+that nobody looks after, and from none that is well."""
+UNATTENDED = 50
+"""A master whose supervisor does not come back (/usr/lib/appliance/unattended): gives the role to a standby that is
+ready, or would be but for the master's word, and to no other."""
 NOT_READY = 0
 """Gives the role to any partner that is ready. A planned handover too: the master serves until it hears the new one."""
+UNFIT = -20
+"""A box without a supervisor whose tunnels are muted, or whose peers went to the other one: gives the role to any box
+that has one, as long as that has its links. Alone, it is a router all the same."""
 NEVER = -300
 """FAULT (below -253, keepalived.conf(5)): the addresses go at once, and the partner need not wait for three adverts.
-For a master that lost a link, knows that its partner has all, and must go now (core/takeover/links.py)."""
+For a master that lost a link, knows that its partner has all, and must go now; and for a box that cannot hear whether
+the other one is master (core/takeover/links.py)."""

@@ -124,9 +124,9 @@ class TellPartner:
 
 @dataclass(frozen=True, slots=True)
 class SetReady:
-    """The file that keepalived tracks; False lowers the priority below a ready partner's, not below an absent one's."""
+    """The file that keepalived tracks; `number` is one of pair/names.py."""
 
-    ready: bool
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ class Box:
         self.stranger_until: float | None = None
 
         # Readiness.
-        self.ready_said: bool | None = None
+        self.said: int | None = None
+        """The number that keepalived was told last; None where it has to be told anew."""
         self.uplinks = Uplinks(timers)
         self.synced_epoch = -1
         self.connections_until: float | None = None
@@ -89,6 +90,8 @@ class Box:
         self.handover_until: float | None = None
         self.able = False
         self.lost_links: tuple[str, ...] = ()
+        self.listens_until = 0.0
+        """Until then it may have missed the partner's adverts; for ever while it has no link to hear them on."""
         self.step_down_at: float | None = None
         self.stepping_down_until: float | None = None
 

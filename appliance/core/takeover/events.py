@@ -175,12 +175,14 @@ class LeasesRead:
 class LinksRead:
     """The devices that have no link, of those that count for the VRRP priority; told whenever they are others.
 
-    `heard`: the other box hears this one on every network on which it listens.
+    `heard`: the other box hears this one on every network on which it listens. `deaf`: this one has no link on any of
+    them.
     """
 
     lost: tuple[str, ...]
     heard: bool
     now: float
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)

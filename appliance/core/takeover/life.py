@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from appliance.core.pair.names import NOT_READY
 from appliance.core.takeover import contest, links, redial, role
 from appliance.core.takeover.actions import (
     DropVirtualAddresses,
@@ -34,8 +35,8 @@ def started(box: Box, event: Started) -> None:
         role.mute(box, "")
         if event.unmuted and not event.keepalived:
             box.do(DropVirtualAddresses())
-        box.ready_said = False
-        box.do(SetReady(False))
+        box.said = NOT_READY
+        box.do(SetReady(box.said))
         box.table.remember(event.remembered, box.now)
         if endpoints := box.table.endpoints(box.peers):
             box.do(SetEndpoints(endpoints))

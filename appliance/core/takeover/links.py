@@ -1,4 +1,5 @@
-"""A master that lost a link and knows that its partner has all: it goes at once, and is not waited for.
+"""A master that lost a link and knows that its partner has all: it goes at once, and is not waited for. And a box that
+lost all links on which it would hear its partner.
 
 keepalived lowers a master's priority for a lost link, and the partner waits for three adverts all the same. A master
 in FAULT says with its last advert that it goes (priority 0, RFC 9568 section 6.4.3). But in FAULT a box serves nobody,
@@ -27,7 +28,22 @@ def read(box: Box, lost: tuple[str, ...], heard: bool) -> None:
     box.step_down_at = box.now + box.timers.link_doubt if more and heard and not box.muted else None
 
 
+def listen(box: Box, deaf: bool) -> None:
+    """Without a link on any network that it shares with the partner a box cannot know who is master. As one elected by
+    that silence it would speak when a link comes up, until it hears the first advert; so it is in FAULT until then.
+
+    Not so a master that heard nobody before: a switch that blinks is to cost it no more than the blink.
+    """
+    if deaf and (box.muted or box.partner.alive):
+        box.listens_until = float("inf")
+    elif box.listens_until == float("inf"):
+        box.listens_until = box.now + box.timers.listen
+
+
 def due(box: Box) -> None:
+    if box.now < box.listens_until < box.partner.spoke_at + box.timers.listen:
+        # It was heard since, and says itself whether it is master.
+        box.listens_until = box.now
     if box.stepping_down_until is not None and box.now >= box.stepping_down_until:
         ended(box)
     if box.step_down_at is None or box.now < box.step_down_at:
@@ -42,7 +58,7 @@ def ended(box: Box) -> None:
     """The role is gone, or the attempt is over: what keepalived is to know about this box is written anew."""
     box.step_down_at = None
     if box.stepping_down_until is not None:
-        box.stepping_down_until = box.ready_said = None
+        box.stepping_down_until = box.said = None
 
 
 def _partner_is_better(box: Box) -> bool:

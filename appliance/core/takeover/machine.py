@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from appliance.core.pair.names import READY
 from appliance.core.takeover import contest, leases, life, links, readiness, redial, role
 from appliance.core.takeover import events as e
 from appliance.core.takeover.actions import Action, RaiseFloor, SetEndpoints
@@ -60,6 +61,7 @@ class Machine:
             box.handover_until,
             box.step_down_at,
             box.stepping_down_until,
+            box.listens_until,
             box.hold_until,
             box.read_at,
             box.redial_at,
@@ -107,7 +109,7 @@ class Machine:
             why=box.why,
             epoch=box.epoch,
             muted=box.muted,
-            ready=bool(box.ready_said),
+            ready=box.said == READY,
             not_ready=readiness.shown(box),
             partner=partner,
             dead_uplinks=box.uplinks.dead(),
@@ -163,7 +165,8 @@ class Machine:
                 box.note("connections", "")
             case e.LeasesRead(leases=found):
                 leases.read(box, found)
-            case e.LinksRead(lost=lost, heard=heard):
+            case e.LinksRead(lost=lost, heard=heard, deaf=deaf):
+                links.listen(box, deaf)
                 links.read(box, lost, heard)
             case e.UplinksRead(answers=answers, learned=learned):
                 box.uplinks.read(answers, learned)

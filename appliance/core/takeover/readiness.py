@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from appliance.core.pair.names import NEVER, NOT_READY, READY, UNHEARD
 from appliance.core.takeover.actions import AskUplinks, SetReady
 from appliance.core.takeover.box import Box
+from appliance.core.takeover.hello import ACTIVE, Hello
 
 GIVEN_AWAY = "it gave the role away on request"
+SILENT = "it does not hear the other box"
 
 
 def settle(box: Box) -> None:
     """Tells keepalived when the answer is another one than before."""
     box.able = not any(reasons(box))
-    ready = box.able and not _given(box) and box.handover_until is None
-    if ready != box.ready_said and box.stepping_down_until is None:
-        box.ready_said = ready
-        box.do(SetReady(ready))
+    if (number := _number(box)) != box.said and box.stepping_down_until is None:
+        box.said = number
+        box.do(SetReady(number))
+
+
+def _number(box: Box) -> int:
+    if box.now < box.listens_until:
+        return NEVER
+    if box.able and not _given(box) and box.handover_until is None:
+        return READY
+    return UNHEARD if _unheard(box) else NOT_READY
 
 
 def shown(box: Box) -> tuple[str, ...]:
@@ -24,12 +34,21 @@ def shown(box: Box) -> tuple[str, ...]:
 
 
 def _given(box: Box) -> bool:
-    """Whoever gave the role away does not want it, as long as the other box can do it justice.
+    """Whoever gave the role away does not want it, as long as the other box is there and can do it justice.
 
     As master it then waits until the other one is ready: of two that are not, VRRP would take either.
     """
     partner = box.partner
-    return box.given_away and not (partner.alive and partner.hello is not None and not partner.hello.ready)
+    return box.given_away and partner.alive and partner.hello is not None and partner.hello.ready
+
+
+def _unheard(box: Box) -> bool:
+    """Whether nothing stands against this box but that the other one's supervisor fell silent, as master: all was well
+    with the two until then."""
+    partner = box.partner.hello
+    if partner is None or partner.role != ACTIVE or partner.handing_over:
+        return False
+    return [*reasons(box)] == [SILENT] and not any(_out_of_step(box, partner))
 
 
 def reasons(box: Box) -> Iterator[str]:
@@ -39,6 +58,8 @@ def reasons(box: Box) -> Iterator[str]:
     """
     if box.boot_until is not None:
         yield "it is starting"
+    if box.now < box.listens_until:
+        yield "it has no link, or had none a moment ago, on which it would hear the other box"
     partner = box.partner.hello
     if dead := _missed_uplinks(box):
         yield f"the gateway of {' and '.join(dead)} does not answer"
@@ -51,9 +72,13 @@ def reasons(box: Box) -> Iterator[str]:
         yield f"the gateway of {' and '.join(dead)} did not answer when it was master"
     if not box.partner.alive and box.boot_until is None:
         # Its own cable may have been out: it must not be master again before it knows what happened meanwhile.
-        yield "it does not hear the other box"
-    if not box.partner.active or partner is None:
-        return
+        yield SILENT
+    if box.partner.active and partner is not None:
+        yield from _out_of_step(box, partner)
+
+
+def _out_of_step(box: Box, partner: Hello) -> Iterator[str]:
+    """What this box lacks of a master's, as far as that has told."""
     if box.digest != partner.digest:
         yield "the two boxes have different configurations"
     if box.preferred and box.now - box.partner.promoted_at < box.timers.fresh:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from appliance.core.pair.names import READY, UNHEARD
 from appliance.core.takeover.actions import (
     AddTunnelRoutes,
     Announce,
@@ -30,9 +31,11 @@ def promote(box: Box, why: str, again: bool = False) -> None:
         mute(box, why, quietly=True)
     partner = box.partner.hello
     # A preferred box that is ready takes the role from a partner that is well.
-    wins = box.preferred and bool(box.ready_said)
+    wins = box.preferred and box.said == READY
     served = box.now - box.partner.served_at < box.timers.gone
-    if partner and served and not again and not wins:
+    # Or it took the role from a box without a supervisor.
+    alone = box.said == UNHEARD
+    if partner and (served or alone) and not again and not wins:
         box.losses.partner_lost(partner.epoch, box.now)
     box.epoch = box.held = max(box.epoch, box.partner.epoch) + 1
     box.table.restamp(box.epoch, box.peers)

@@ -65,6 +65,9 @@ class Timers:
     handover: float = 5.0
     link_doubt: float = 0.03
     """A switch that dies takes both boxes' links, but not at the same instant."""
+    listen: float = 1.2
+    """A box whose links come up hears no advert at first: the other one asks once a second for its MAC address
+    (neigh/default/retrans_time_ms), and sends when it knows that."""
     step_down: float = 0.3
     """So long keepalived may take to go to FAULT."""
     vain: float = 2.0

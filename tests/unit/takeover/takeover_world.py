@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.core.codec import from_json, to_json
+from appliance.core.pair.names import NEVER, NOT_READY, READY, UNATTENDED, UNFIT
 from appliance.core.takeover import Machine, Timers
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
@@ -36,7 +37,7 @@ class Keepalived:
 
     @property
     def priority(self) -> int:
-        return PRIORITY[self.node.name] - (0 if self.node.ready else 100) - (0 if self.node.uplink_cable else 110)
+        return PRIORITY[self.node.name] - READY + self.node.fit_for - (0 if self.node.uplink_cable else 110)
 
     def become(self, state: str) -> None:
         now = self.node.world.now
@@ -103,7 +104,6 @@ class Node:
     keepalived: Keepalived | None = None
     powered: bool = False
     muted: bool = True
-    muted_since: float = 0.0
     leased_up: bool = False
     """The uplinks whose address is lent to both boxes, with the hardware address that both have."""
     addresses: bool = False
@@ -114,7 +114,10 @@ class Node:
     gateway: bool = True
     """Its uplink leads somewhere."""
     asked: bool | None = None
-    ready: bool = False
+    fit_for: int = NOT_READY
+    unattended_since: float | None = None
+    served: bool = False
+    """Nothing has happened to its role since its supervisor went."""
     never: bool = False
     wall_offset: float = 1_000_000.0
     trusted: bool = True
@@ -133,6 +136,11 @@ class Node:
     log: list[tuple[float, a.Action]] = field(default_factory=list)
     deadline: float | None = None
     healthy_since: float = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """It says nothing: muted, or without the rule that comes with the virtual addresses."""
+        return self.muted or (self.machine is None and not self.addresses)
 
     @property
     def runs(self) -> bool:
@@ -169,12 +177,13 @@ class Node:
             if heard is None or heard.held < self.machine.box.held:
                 # Nobody is left who could say that the peers' sessions were here.
                 self.world.secret = True
-        self.powered = self.addresses = self.ready = self.never = self.hold = False
+        self.powered = self.addresses = self.never = self.hold = False
+        self.fit_for, self.unattended_since = NOT_READY, None
         self.machine = self.keepalived = None
         self.kept_epoch = self.kept_held = 0
         self.vrrp, self.stalled_until, self.waiting, self.asked = "", 0.0, [], None
         self.engine = Engine()
-        self.set_muted(True)
+        self.muted = True
         self.leased_up = False
 
     def start_supervisor(self) -> None:
@@ -183,7 +192,10 @@ class Node:
         self.starts += 1
         self.deadline = None
         self.machine = Machine(self.name, f"{self.name}-{self.starts}", self.name == "alpha", TIMERS)
+        self.unattended_since = None
         now = self.world.now
+        # What it said while nobody listened waits in the FIFO, and is what the addresses say.
+        self.vrrp = "MASTER" if self.addresses else "" if self.vrrp == "MASTER" else self.vrrp
         peers = tuple(e.Peer(name) for name in self.world.peers)
         self.give(e.ConfigurationChanged("digest", 1, peers, now))
         self.tell_cable()
@@ -203,10 +215,28 @@ class Node:
             )
         )
 
-    def kill_supervisor(self) -> None:
+    def kill_supervisor(self, away: float = 0.3) -> None:
         self.machine = None
         self.waiting, self.asked = [], None
-        self.world.later(0.3, self.start_supervisor)
+        self.unattended_since, self.served = self.world.now, True
+        self.stand_in(0.0)
+        self.world.later(away, self.start_supervisor)
+
+    def stand_in(self, away: float) -> None:
+        """/usr/lib/appliance/unattended, once a second."""
+        if self.keepalived is None:
+            self.served = False
+        if self.keepalived is None and away >= 3.0:
+            self.fit_for, self.addresses = UNFIT, False
+            self.start_keepalived()
+            return
+        if self.keepalived:
+            self.leased_up = self.addresses
+            self.served = self.served and self.addresses
+            if not self.served:
+                self.fit_for = UNFIT
+            elif away >= 10.0:
+                self.fit_for = UNATTENDED
 
     def kill_keepalived(self, last_word: bool = False, last_breath: bool = False) -> None:
         """Its child may outlive it for a moment: it cleans up and says so, after its parent's end was noticed. Or it is
@@ -232,7 +262,13 @@ class Node:
         self.tell_cable()
 
     def tell_cable(self) -> None:
-        self.notify(e.LinksRead(() if self.uplink_cable else ("enp1s0",), self.carrier, self.world.now))
+        lost = () if self.uplink_cable else ("enp1s0",)
+        self.notify(e.LinksRead(lost, self.carrier, self.world.now, deaf=not self.carrier))
+
+    def connect(self, carrier: bool) -> None:
+        """The network on which the two hear each other."""
+        self.carrier = carrier
+        self.tell_cable()
 
     # -- what it does --
 
@@ -254,6 +290,10 @@ class Node:
                 self.waiting.insert(0, e.Stalled(seconds, self.world.now))
         if not self.machine or not self.carrier:
             self.healthy_since = self.world.now
+        if not self.machine and self.unattended_since is not None:
+            away = round(self.world.now - self.unattended_since, 2)
+            if away % 1.0 < STEP / 2:
+                self.stand_in(away)
         waiting, self.waiting = self.waiting, []
         for event in waiting:
             self.give(event)
@@ -280,15 +320,11 @@ class Node:
             assert self.muted == self.machine.box.muted != self.leased_up
             assert len(self.machine.box.calls.outstanding(self.world.now)) <= 64
 
-    def set_muted(self, muted: bool) -> None:
-        if muted != self.muted:
-            self.muted, self.muted_since = muted, self.world.now
-
     def act(self, action: a.Action) -> None:
         world = self.world
         match action:
             case a.MuteTunnels():
-                self.set_muted(True)
+                self.muted = True
                 self.leased_up = False
                 self.engine.handshake, self.engine.initiated = {}, {}
                 for peer in world.peers.values():
@@ -296,7 +332,7 @@ class Node:
             case a.UseLeases():
                 self.leased_up = True
             case a.UnmuteTunnels():
-                self.set_muted(False)
+                self.muted = False
                 world.later(STEP, lambda: self.notify(e.Unmuted(world.now)))
                 for name, seconds in self.engine.keepalive.items():
                     if seconds:
@@ -329,8 +365,8 @@ class Node:
                 world.later(0.2, lambda: self.notify(e.ConnectionsReceived(world.now)))
             case a.TellPartner(hello=hello):
                 world.send(self, hello)
-            case a.SetReady(ready=ready):
-                self.ready, self.never = ready, False
+            case a.SetReady(number=number):
+                self.fit_for, self.never = number, number == NEVER
             case a.StepDown():
                 assert not self.muted, "a standby stepped down"
                 self.never = True
@@ -474,7 +510,7 @@ class World:
                 check()
 
     def master(self) -> Node | None:
-        found = [node for node in self.nodes if not node.muted]
+        found = [node for node in self.nodes if not node.silent]
         return found[0] if len(found) == 1 else None
 
 

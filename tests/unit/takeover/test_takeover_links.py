@@ -5,6 +5,7 @@ from __future__ import annotations
 from takeover_steps import Bench, only
 from takeover_world import World, settled
 
+from appliance.core.pair.names import NEVER, NOT_READY, READY
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
 
@@ -39,7 +40,7 @@ def test_where_keepalived_does_not_follow_it_is_told_anew() -> None:
     bench = serving()
     lose(bench, "enp1s0")
     assert not only(a.SetReady, bench.later(0.3))
-    assert only(a.SetReady, bench.later(0.1)) == [a.SetReady(True)]
+    assert only(a.SetReady, bench.later(0.1)) == [a.SetReady(READY)]
     assert not only(a.StepDown, bench.later(5.0))
 
 
@@ -99,6 +100,59 @@ def test_a_second_link_is_worth_it_where_the_partner_lacks_one() -> None:
     assert not only(a.StepDown, bench.later(0.1))
     lose(bench, "enp1s0", "enp3s0")
     assert only(a.StepDown, bench.later(DOUBT + 0.001))
+
+
+def test_a_box_that_cannot_hear_its_partner_is_in_fault_until_it_has_listened() -> None:
+    """Elected by its own silence, it would speak at the instant in which its link comes up."""
+    bench = Bench()
+    bench.tell(e.LinksRead(("enp1s0", "enp2s0"), False, bench.now, deaf=True))
+    assert only(a.SetReady, bench.start())[-1] == a.SetReady(NEVER)
+    assert only(a.StartKeepalived, bench.later(2.0))
+    assert not only(a.SetReady, bench.later(5.0))
+    assert not only(a.SetReady, bench.tell(e.LinksRead((), True, bench.now)))
+    assert "no link" in bench.machine.report().not_ready[0]
+    assert not only(a.SetReady, bench.later(1.1))
+    assert only(a.SetReady, bench.later(0.2)) == [a.SetReady(NOT_READY)], "alone, it serves all the same"
+
+
+def test_where_the_partner_speaks_nothing_is_waited_for() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.tell(e.LinksRead(("enp1s0", "enp2s0"), False, bench.now, deaf=True))
+    done = (*bench.tell(e.LinksRead((), True, bench.now)), *bench.later(0.01))
+    assert not only(a.SetReady, done)
+    assert only(a.SetReady, bench.hear("master", 1)) == [a.SetReady(NOT_READY)]
+
+
+def test_what_was_heard_before_does_not_count() -> None:
+    bench = Bench()
+    bench.booted()
+    bench.hear("master", 1)
+    bench.tell(e.LinksRead(("enp1s0", "enp2s0"), False, bench.now, deaf=True))
+    bench.later(0.3)
+    done = (*bench.tell(e.LinksRead((), True, bench.now)), *bench.later(1.1))
+    assert not only(a.SetReady, done), "it was alive a moment ago, and may be master now"
+    assert only(a.SetReady, bench.later(0.2))
+
+
+def test_a_switch_that_blinks_costs_a_box_alone_no_more_than_that() -> None:
+    bench = Bench()
+    bench.master()
+    done = (
+        *bench.tell(e.LinksRead(("enp1s0", "enp2s0"), False, bench.now, deaf=True)),
+        *bench.later(0.1),
+        *bench.tell(e.LinksRead((), True, bench.now)),
+        *bench.later(2.0),
+    )
+    assert not only(a.SetReady, done)
+
+
+def test_a_master_whose_links_are_all_gone_lets_the_role_go() -> None:
+    bench = serving()
+    assert only(a.SetReady, bench.tell(e.LinksRead(("enp1s0", "enp2s0"), False, bench.now, deaf=True))) == [
+        a.SetReady(NEVER)
+    ]
+    assert isinstance(bench.vrrp("FAULT")[0], a.MuteTunnels)
 
 
 def took(world: World) -> float:

@@ -9,6 +9,7 @@ import pytest
 from takeover_steps import WALL, Bench, kinds, only
 
 from appliance.core.codec import from_json, to_json
+from appliance.core.pair.names import NOT_READY, READY
 from appliance.core.state import Lease
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
@@ -20,7 +21,7 @@ from appliance.core.takeover.hello import Entry, Hello
 def test_a_box_that_starts_is_mute_and_asks() -> None:
     done = Bench().start()
     assert isinstance(done[0], a.MuteTunnels)
-    assert only(a.SetReady, done) == [a.SetReady(False)]
+    assert only(a.SetReady, done) == [a.SetReady(NOT_READY)]
     assert only(a.TellPartner, done)[0].hello.ask
     assert not only(a.StartKeepalived, done)
 
@@ -32,7 +33,7 @@ def test_without_a_partner_it_waits_one_and_a_half_seconds() -> None:
     done = bench.later(0.02)
     assert only(a.StartKeepalived, done)
     assert not only(a.SetReady, done)
-    assert only(a.SetReady, bench.vrrp("MASTER")) == [a.SetReady(True)]
+    assert only(a.SetReady, bench.vrrp("MASTER")) == [a.SetReady(READY)]
 
 
 def test_a_box_that_was_deaf_listens_before_it_asks_for_the_role() -> None:
@@ -40,7 +41,7 @@ def test_a_box_that_was_deaf_listens_before_it_asks_for_the_role() -> None:
     bench = Bench(preferred=True)
     bench.master()
     bench.hear("backup", 1)
-    assert only(a.SetReady, [*bench.vrrp("FAULT"), *bench.later(1.5)]) == [a.SetReady(False)]
+    assert only(a.SetReady, [*bench.vrrp("FAULT"), *bench.later(1.5)]) == [a.SetReady(NOT_READY)]
     assert "does not hear" in bench.machine.report().not_ready[0]
     bench.hear("master", 4)
     bench.tell(e.ConnectionsReceived(bench.now))
@@ -48,7 +49,7 @@ def test_a_box_that_was_deaf_listens_before_it_asks_for_the_role() -> None:
     done: list[a.Action] = []
     for _ in range(8):
         done += [*bench.later(0.45), *bench.hear("master", 4)]
-    assert only(a.SetReady, tuple(done)) == [a.SetReady(True)]
+    assert only(a.SetReady, tuple(done)) == [a.SetReady(READY)]
 
 
 def test_with_the_partners_table_it_need_not_wait() -> None:
@@ -77,7 +78,7 @@ def test_a_preferred_box_lets_a_new_master_hear_from_its_peers() -> None:
     done: list[a.Action] = []
     for number in range(1, 6):
         done += [*bench.later(0.45), *bench.hear("master", 4, promoted_ago=0.5 + 0.45 * number)]
-    assert only(a.SetReady, tuple(done)) == [a.SetReady(True)]
+    assert only(a.SetReady, tuple(done)) == [a.SetReady(READY)]
 
 
 def test_it_does_not_start_below_the_floor() -> None:
@@ -383,7 +384,7 @@ def test_a_preferred_box_whose_keepalived_died_does_not_take_the_role_back_at_on
     for _ in range(3):
         ready += only(a.SetReady, bench.later(0.2))
         bench.hear("master", 2, held=2)
-    assert ready == [a.SetReady(True)]
+    assert ready == [a.SetReady(READY)]
 
 
 def test_without_keepalived_and_partner_it_goes_on_for_two_seconds() -> None:
@@ -480,7 +481,7 @@ def test_a_handover_lowers_the_priority_and_mutes_when_vrrp_says_so() -> None:
     bench.hear("backup", 1)
     done = bench.tell(e.HandoverAsked(bench.now))
     assert kinds(done) == ["SetReady"]
-    assert only(a.SetReady, done) == [a.SetReady(False)]
+    assert only(a.SetReady, done) == [a.SetReady(NOT_READY)]
     assert only(a.TellPartner, done)[0].hello.handing_over
     assert not bench.machine.box.muted
     assert kinds(bench.vrrp("BACKUP"))[0] == "MuteTunnels"
@@ -488,7 +489,7 @@ def test_a_handover_lowers_the_priority_and_mutes_when_vrrp_says_so() -> None:
     bench.hear("master", 2, held=2)
     assert not bench.machine.report().ready
     bench.tell(e.ConnectionsReceived(bench.now))
-    assert only(a.SetReady, bench.hear("master", 2, held=2, handing_over=True)) == [a.SetReady(True)]
+    assert only(a.SetReady, bench.hear("master", 2, held=2, handing_over=True)) == [a.SetReady(READY)]
 
 
 @pytest.mark.parametrize("ready", [None, False])
@@ -507,7 +508,7 @@ def test_a_handover_that_nobody_takes_ends() -> None:
     bench.master()
     bench.hear("backup", 1)
     bench.tell(e.HandoverAsked(bench.now))
-    assert only(a.SetReady, bench.later(5.1)) == [a.SetReady(True)]
+    assert only(a.SetReady, bench.later(5.1)) == [a.SetReady(READY)]
 
 
 def test_a_standby_is_ready_when_it_has_everything() -> None:
@@ -519,7 +520,7 @@ def test_a_standby_is_ready_when_it_has_everything() -> None:
     done = bench.hear("master", 4, version=(4, 1), until=(4, 1), entries=(entry,))
     assert only(a.SetEndpoints, done) == [a.SetEndpoints({bench.names[0]: "192.0.2.1:1"})]
     assert len(bench.machine.report().not_ready) == 1
-    assert only(a.SetReady, bench.tell(e.ConnectionsReceived(bench.now))) == [a.SetReady(True)]
+    assert only(a.SetReady, bench.tell(e.ConnectionsReceived(bench.now))) == [a.SetReady(READY)]
 
 
 def test_a_preferred_box_that_dies_again_and_again_stays_backup() -> None:

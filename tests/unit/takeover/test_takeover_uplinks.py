@@ -11,6 +11,7 @@ from takeover_steps import Bench, only
 from takeover_world import TIMERS, World, settled
 from test_takeover_world import SETTINGS, Watch
 
+from appliance.core.pair.names import NOT_READY, READY
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
 from appliance.core.takeover.hello import Living
@@ -44,7 +45,7 @@ def test_a_dead_uplink_gives_way_to_a_living_one() -> None:
     bench.master()
     answers(bench, 2, True, partner=True)
     assert not answers(bench, 2, False, partner=True)
-    assert answers(bench, 1, False, partner=True) == [a.SetReady(False)]
+    assert answers(bench, 1, False, partner=True) == [a.SetReady(NOT_READY)]
     assert bench.machine.report().not_ready == SILENT
 
 
@@ -91,11 +92,11 @@ def test_a_standby_with_a_dead_uplink_does_not_ask_for_the_role_until_it_answere
         done += bench.tell(e.UplinksRead({"wan": answered}, bench.now))
         return only(a.SetReady, done)
 
-    assert [reads(False) for _ in range(3)] == [[], [], [a.SetReady(False)]]
+    assert [reads(False) for _ in range(3)] == [[], [], [a.SetReady(NOT_READY)]]
     assert bench.machine.report().not_ready == SILENT
     until = [reads(True) for _ in range(7)]
     assert until[:5] == [[]] * 5
-    assert [each for each in until if each] == [[a.SetReady(True)]]
+    assert [each for each in until if each] == [[a.SetReady(READY)]]
 
 
 def test_what_has_no_gateway_to_ask_counts_for_nothing() -> None:
@@ -121,7 +122,7 @@ def test_the_gateway_of_a_lease_is_given_away_on_trust() -> None:
     bench.master()
     learned(bench, 2, True)
     assert not learned(bench, 2, False)
-    assert learned(bench, 1, False) == [a.SetReady(False)]
+    assert learned(bench, 1, False) == [a.SetReady(NOT_READY)]
     assert bench.machine.report().not_ready == SILENT
 
 
@@ -191,7 +192,7 @@ def test_a_master_that_gave_the_role_away_before_holds_it_until_the_other_one_is
     bench.vrrp("MASTER")
     bench.hear("backup", 3, ready=False)
     assert bench.machine.report().ready
-    assert only(a.SetReady, bench.hear("backup", 3, ready=True)) == [a.SetReady(False)]
+    assert only(a.SetReady, bench.hear("backup", 3, ready=True)) == [a.SetReady(NOT_READY)]
 
 
 def test_in_a_pair_the_role_goes_to_the_living_uplink_and_returns_with_it() -> None:

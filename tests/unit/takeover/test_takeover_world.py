@@ -35,7 +35,7 @@ BOXES = st.sampled_from(["alpha", "beta"])
 BLOWS = st.one_of(
     st.tuples(st.just("power"), BOXES, st.sampled_from([0.5, 2.0, 6.0])),
     st.tuples(st.just("past"), BOXES, st.sampled_from([0.5, 2.0])),
-    st.tuples(st.just("supervisor"), BOXES, st.just(0.0)),
+    st.tuples(st.just("supervisor"), BOXES, st.sampled_from([0.3, 0.3, 0.3, 12.0, 25.0])),
     st.tuples(st.sampled_from([KILLED, LAST_WORD, LAST_BREATH]), BOXES, st.just(0.0)),
     st.tuples(st.just("stall"), BOXES, st.sampled_from([0.2, 0.6, 1.5, 4.0])),
     st.tuples(st.just("silent stall"), BOXES, st.sampled_from([0.6, 1.5])),
@@ -66,15 +66,15 @@ def strike(world: World, what: str, box: str, seconds: float) -> None:
             world.later(seconds, lambda: node.boot(1000.0))
         case "supervisor":
             if node.machine:
-                node.kill_supervisor()
+                node.kill_supervisor(seconds)
         case "keepalived" | "keepalived, last word" | "keepalived, last breath":
             if node.keepalived:
                 node.kill_keepalived(what == LAST_WORD, what == LAST_BREATH)
         case "stall" | "silent stall":
             node.stall(seconds, what == "stall")
         case "carrier":
-            node.carrier = False
-            world.later(seconds, lambda: setattr(node, "carrier", True))
+            node.connect(False)
+            world.later(seconds, lambda: node.connect(True))
         case "cable" | "cables":
             for each in world.nodes if what == "cables" else (node,):
                 each.plug(False)
@@ -101,6 +101,7 @@ class Watch:
         self.world = world
         self.both = self.addresses = 0.0
         self.without = {node.name: 0.0 for node in world.nodes}
+        self.silent_since = dict.fromkeys(self.without, world.now)
         self.longest_both = self.longest_neither = 0.0
 
     def __call__(self) -> None:
@@ -112,12 +113,14 @@ class Watch:
         assert self.both <= BOTH, f"{world.now}: both unmuted"
         assert self.addresses <= ADDRESSES, f"{world.now}: both answer for the virtual addresses"
         for node in world.nodes:
+            if not node.silent:
+                self.silent_since[node.name] = world.now
             orphan = node.serves and node.machine and not node.muted and not node.keepalived
             without = self.without[node.name] + STEP if orphan and not node.addresses else 0.0
             self.without[node.name] = without
             assert without <= WITHOUT, f"{world.now}: {node.name} serves without the virtual addresses"
-        if all(node.muted for node in world.nodes):
-            muted = world.now - max(node.muted_since for node in world.nodes)
+        if all(node.silent for node in world.nodes):
+            muted = world.now - max(self.silent_since[node.name] for node in world.nodes)
             healthy = world.now - min(node.healthy_since for node in world.nodes)
             self.longest_neither = max(self.longest_neither, min(muted, healthy))
             assert min(muted, healthy) <= NEITHER, f"{world.now}: both muted"
@@ -137,12 +140,12 @@ def play(history: list[tuple[float, tuple[str, str, float]]], world: World) -> W
 
 
 @SETTINGS
-@example([(0.0, ("adverts", "", 6.0)), (0.03, ("supervisor", "alpha", 0.0))], [0], 0)  # they yielded to each other
+@example([(0.0, ("adverts", "", 6.0)), (0.03, ("supervisor", "alpha", 0.3))], [0], 0)  # they yielded to each other
 @example([(0.0, ("keepalived", "alpha", 0.0)), (0.0, ("past", "beta", 0.5))], [0], 0)  # clocks drove each other ahead
-@example([(0.35, ("supervisor", "beta", 0.0)), (0.0, ("handover", "alpha", 0.0))], [0], 0)
-@example([(0.0, ("handover", "alpha", 0.0)), (0.35, ("supervisor", "beta", 0.0))], [0], 0)  # held for ever
+@example([(0.35, ("supervisor", "beta", 0.3)), (0.0, ("handover", "alpha", 0.0))], [0], 0)
+@example([(0.0, ("handover", "alpha", 0.0)), (0.35, ("supervisor", "beta", 0.3))], [0], 0)  # held for ever
 @example([(0.0, ("carrier", "alpha", 0.1)), (0.5, ("carrier", "alpha", 0.1))], [137], 1)  # old news became new
-@example([(0.0, ("all", "", 0.6)), (0.35, ("supervisor", "alpha", 0.0)), (0.0, ("supervisor", "beta", 0.0))], [0], 0)
+@example([(0.0, ("all", "", 0.6)), (0.35, ("supervisor", "alpha", 0.3)), (0.0, ("supervisor", "beta", 0.3))], [0], 0)
 @example([(0.0, ("keepalived, last word", "alpha", 0.0))], [0], 0)  # and was never started again
 @example([(0.0, (LAST_BREATH, "alpha", 0.0))], [0], 0)  # and the tunnels stood still
 @given(HISTORIES, st.lists(st.integers(0, 139), min_size=1, max_size=40), st.integers(0, 6))
@@ -158,6 +161,8 @@ def test_one_voice_and_not_none_and_everybody_is_called(
     world = settled(6, unreachable)
     world.fates = fate
     watch = play(history, world)
+    while any(node.powered and not node.machine for node in world.nodes):
+        world.run(1.0, watch)
     world.run(14.0, watch)
     promotions = sum(isinstance(action, a.UnmuteTunnels) for node in world.nodes for _, action in node.log)
     world.run(8.0, watch)
