@@ -190,6 +190,8 @@ class _Planner:
         self.warnings: list[str] = list(desired.notes)
         self.devices = {tunnel.device for tunnel in desired.tunnels}
         self.lost_devices: set[str] = set()
+        self.hung_up: set[str] = set()
+        """Sessions that were ended with the device below them."""
 
     def add(self, step: Step, *undo: Step) -> None:
         self.planned.append(Planned(step, undo))
@@ -262,6 +264,9 @@ class _Planner:
             elif not device.startswith(LEASE_DEVICE):
                 self.remove_tunnel(link, "removed")
             elif change := lease_steps.removal(link, self.desired.leased):
+                for step, *undo in ppp_steps.hang_up(device, self.desired, self.observed, self.previous):
+                    self.add(step, *undo)
+                    self.hung_up |= {step.device} if isinstance(step, StopSession) else set()
                 self.add(*change)
                 self.lost_devices.add(device)
                 self.disturbs.append(f"{device.removeprefix(LEASE_DEVICE)}: the lease is asked for anew")
@@ -301,7 +306,12 @@ class _Planner:
 
     def sessions(self) -> None:
         self.warnings += ppp_steps.missing(self.desired, self.observed)
-        for step, *undo in ppp_steps.changes(self.desired, self.observed, self.previous, self.role.muted):
+        found = {
+            device: replace(session, running=session.running and device not in self.hung_up)
+            for device, session in self.observed.sessions.items()
+        }
+        observed = replace(self.observed, sessions=found)
+        for step, *undo in ppp_steps.changes(self.desired, observed, self.previous, self.role.muted):
             self.add(step, *undo)
             if isinstance(step, StartSession | StopSession) and self.observed.sessions.get(step.device):
                 how = "is dialled anew" if isinstance(step, StartSession) else "hangs up"

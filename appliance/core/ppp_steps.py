@@ -45,6 +45,15 @@ def changes(desired: Desired, observed: Observed, previous: Desired | None, mute
         yield from _session(session, desired, observed, before.get(session.device), muted)
 
 
+def hang_up(parent: str, desired: Desired, observed: Observed, previous: Desired | None) -> Iterator[Change]:
+    """Of the sessions over `parent`, before it goes: the provider is told, who might refuse another one."""
+    for session in {one.device: one for one in (*(previous.sessions if previous else ()), *desired.sessions)}.values():
+        now = observed.sessions.get(session.device)
+        if session.parent == parent and now and now.running:
+            again = _start(session.password, session.device, observed)
+            yield StopSession(session.device), *((again,) if again else ())
+
+
 def _session(
     session: PppSession, desired: Desired, observed: Observed, before: PppSession | None, muted: bool
 ) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from appliance.core.state import (
     DefaultRoute,
     Desired,
     DesiredTunnel,
+    LeasedUplink,
     Observed,
     ObservedLink,
     ObservedSession,
@@ -116,3 +117,23 @@ def test_a_tunnel_has_the_same_mtu_before_the_session_stands() -> None:
 
 def test_a_password_stays_one_word_of_the_options_file() -> None:
     assert quoted('a "b" \\c # d') == '"a \\"b\\" \\\\c # d"'
+
+
+def test_a_session_ends_before_the_device_below_it_has_another_hardware_address() -> None:
+    """A provider who is not told refuses another session until he has forgotten the first."""
+    lease = LeasedUplink(
+        "wan", "lease-wan", "enp1s0", "6a:00:00:00:00:02", "6a:00:00:00:00:01", "6a:00:00:00:00:02", 100
+    )
+    desired = replace(DESIRED, sessions=(replace(WAN, parent="lease-wan"),), leased=(lease,))
+    links = {
+        "enp1s0": ObservedLink("enp1s0", "", True, True, 1500),
+        "lease-wan": ObservedLink(
+            "lease-wan", "macvlan", True, True, 1500, lease.alias, mac=lease.mac_alone, parent="enp1s0"
+        ),
+    }
+    observed = replace(UP, links=links)
+    kinds = [type(step).__name__ for step in steps(desired, observed, desired)]
+    assert kinds == ["StopSession", "DeleteLink", "AddLeaseLink", "SetLink", "StartSession"]
+    muted = [type(step).__name__ for step in steps(desired, observed, desired, Role(muted=True))]
+    assert muted == ["StopSession", "DeleteLink", "AddLeaseLink"]
+    assert [type(step).__name__ for step in undone(desired, observed, desired)][-1] == "StartSession"
