@@ -40,6 +40,7 @@ from appliance.core.state import (
     ObservedDevice,
     ObservedPeer,
     Route,
+    Rule,
 )
 from appliance.core.steps import PeerChange
 from appliance.core.takeover.events import Reading
@@ -387,11 +388,14 @@ class TakeoverShell:
                 program = self._background("arping", "-q", "-U", "-c", "2", "-w", "2", "-I", device, address)
                 self.announcing += [program] if program else []
 
-    def drop_virtual_addresses(self) -> None:
-        pair = self.desired.pair
-        for rule in pair.voice if pair else ():
+    def drop_voice(self) -> None:
+        for rule in self.desired.pair.voice if self.desired.pair else ():
             with contextlib.suppress(Refused):
                 self.machine.netlink.delete_virtual_rule(rule)
+
+    def drop_virtual_addresses(self) -> None:
+        self.drop_voice()
+        pair = self.desired.pair
         for virtual in pair.virtual_addresses if pair else ():
             with contextlib.suppress(Refused):
                 self.machine.netlink.delete_address(virtual.device, virtual.address)
@@ -419,11 +423,13 @@ class TakeoverShell:
     def keep_voice(self) -> None:
         """The master's rules, where something took them: a reload in which keepalived gave them to another instance
         removes them at last (2.3.3), or a hand."""
-        voice = self.desired.pair.voice if self.desired.pair else ()
-        missing = [rule for rule in voice if rule not in self.machine.netlink.virtual_rules()] if voice else []
+        missing = self._voice() - self.machine.netlink.virtual_rules()
         for rule in missing if missing and self.has_virtual_addresses() else ():
             with contextlib.suppress(Refused):
                 self.machine.netlink.add_virtual_rule(rule)
+
+    def _voice(self) -> set[Rule]:
+        return set(self.desired.pair.voice) if self.desired.pair else set()
 
     def keep_virtual_routes(self) -> None:
         for route in self.desired.pair.virtual_routes if self.desired.pair else ():
@@ -450,7 +456,8 @@ class TakeoverShell:
 
     def is_master(self) -> bool:
         """What keepalived said while no supervisor listened may be more than one thing; this is what it has done."""
-        return bool(systemd.main_pid(systemd.VRRP_UNIT)) and self.has_virtual_addresses()
+        done = self.has_virtual_addresses() or bool(self._voice() & self.machine.netlink.virtual_rules())
+        return done and bool(systemd.main_pid(systemd.VRRP_UNIT))
 
     def stop_keepalived(self) -> None:
         systemd.stop(systemd.VRRP_UNIT)

@@ -277,7 +277,8 @@ class PairDriver:
         """After each look of the keeper: an engine that was started again has its peers by now, and no sessions."""
         self.strangers.follow(self.shell.desired)
         if not self.keeper.role.muted and self.takeover.box.vrrp == "MASTER":
-            self.shell.keep_voice()
+            with contextlib.suppress(Refused, OSError):
+                self.shell.keep_voice()
         for tunnel in self.shell.new_engines():
             log.info("the engine of %s is another one; its peers are called", tunnel)
             self.handle(e.EngineStarted(tunnel, time.monotonic()))
@@ -417,6 +418,8 @@ class PairDriver:
                     self.queue.append(e.Vrrp("MASTER", now()))
             case a.StopKeepalived():
                 self.shell.stop_keepalived()
+            case a.DropVoice():
+                self.shell.drop_voice()
             case a.DropVirtualAddresses():
                 self.shell.drop_virtual_addresses()
             case a.KeepVirtualAddresses():

@@ -23,7 +23,7 @@ from appliance.adapters.monitor import Monitor
 from appliance.core.codec import to_json
 from appliance.core.in_force import SESSION_SECONDS, moved, overdue, replacing
 from appliance.core.pair.link import enrolled, with_pair_link
-from appliance.core.pair.names import PAIR_DEVICE, READY_FILE
+from appliance.core.pair.names import NOT_READY, PAIR_DEVICE, READY_FILE
 from appliance.core.plan import Plan, plan, shown
 from appliance.core.problems import ConfigurationError
 from appliance.core.state import ALONE, Desired, ObservedDevice, Role
@@ -329,6 +329,9 @@ class Supervisor:
         self.ready = True
         if self.pair:
             self.pair.attend()
+        elif Path(READY_FILE).exists():
+            # keepalived runs, and this supervisor cannot look after it: its file is refused.
+            Path(READY_FILE).write_text(f"{NOT_READY}\n")
 
     def _part(self) -> None:
         """This box stands alone from now on."""

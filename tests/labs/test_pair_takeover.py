@@ -82,6 +82,23 @@ def test_two_supervisors_that_stay_away(duo: Duo) -> None:
     prefer_alpha(duo)
 
 
+def test_what_lets_a_master_speak_is_put_back_and_goes_with_the_role(duo: Duo) -> None:
+    prefer_alpha(duo)
+    duo.alpha.sh("ip rule del priority 5040; ip -6 rule del priority 5040")
+    wait_for(lambda: len(voice(duo.alpha)) == 2, 10, "the rules are back, of both IP versions")
+    duo.laptop.ping(HOST, timeout=20)
+    hand_over(duo.alpha, "bravo")
+    duo.settled(duo.bravo)
+    wait_for(lambda: voice(duo.alpha) == [], 10, "alpha has none of them")
+    assert len(voice(duo.bravo)) == 2
+    hand_over(duo.bravo, "alpha")
+    duo.settled(duo.alpha, 60)
+
+
+def voice(box: Box) -> list[str]:
+    return box.sh("ip rule show priority 5040; ip -6 rule show priority 5040").splitlines()
+
+
 def fit_for(box: Box) -> int:
     return int(box.sh(f"cat {READY_FILE}"))
 

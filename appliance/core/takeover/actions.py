@@ -150,6 +150,11 @@ class DropVirtualAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class DropVoice:
+    """Removes the rule by which a master's tunnels have a way out. keepalived does so, but where it did not set it."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeepVirtualAddresses:
     """Puts back the virtual addresses and routes that a keepalived took away in its last breath; only where none of its
     processes can act any more, for one that can cleans up and says so."""
@@ -216,6 +221,7 @@ type Action = (
     | StartKeepalived
     | StopKeepalived
     | DropVirtualAddresses
+    | DropVoice
     | KeepVirtualAddresses
     | KeepVirtualRoutes
     | Announce

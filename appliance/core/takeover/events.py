@@ -41,10 +41,10 @@ class Reading:
 class Started:
     """The supervisor runs. `floor` is the time floor on disk; `trusted`: the clock is synchronised.
 
-    A supervisor that was killed finds the box at work: `keepalived` runs and last said `vrrp`, the tunnels are
-    `unmuted`, `epoch` and `held` of its last hello are known, and whether the last takeover was `settled`
-    (Phases.done); all of it kept in /run. At boot these are as they stand here, and `remembered` says where each peer
-    was before it.
+    A supervisor that was killed finds the box at work: `keepalived` runs and is `vrrp`, the tunnels are `unmuted`,
+    `epoch` and `held` of its last hello are known, and whether the last takeover was `settled` (Phases.done); what
+    cannot be seen is kept in /run. At boot these are as they stand here, and `remembered` says where each peer was
+    before it.
     """
 
     now: float

@@ -6,6 +6,7 @@ from appliance.core.pair.names import NOT_READY
 from appliance.core.takeover import contest, links, redial, role
 from appliance.core.takeover.actions import (
     DropVirtualAddresses,
+    DropVoice,
     HoldForward,
     KeepVirtualAddresses,
     MuteTunnels,
@@ -30,11 +31,15 @@ def started(box: Box, event: Started) -> None:
         box.epoch, box.held = event.epoch, event.held
     if event.keepalived and event.vrrp == MASTER and event.unmuted:
         box.boot_until = None
+        # What it heard before is not known. A master that heard nobody loses nothing (links.listen).
+        box.listens_until = 0.0
         role.adopt(box, event.settled)
     else:
         role.mute(box, "")
-        if event.unmuted and not event.keepalived:
+        if not event.keepalived:
             box.do(DropVirtualAddresses())
+        elif event.vrrp != MASTER:
+            box.do(DropVoice())
         box.said = NOT_READY
         box.do(SetReady(box.said))
         box.table.remember(event.remembered, box.now)
@@ -110,6 +115,7 @@ def _demoted(box: Box, state: str, before: str) -> None:
     elif box.stepping_down_until is not None:
         why = f"no link on {' and '.join(box.lost_links)}"
     role.mute(box, why)
+    box.do(DropVoice())
     links.ended(box)
     if given:
         box.given_away = True

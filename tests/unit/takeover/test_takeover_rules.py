@@ -676,3 +676,22 @@ def test_a_standby_has_nothing_to_say_of_leases() -> None:
 def test_leases_survive_the_way_to_the_other_box() -> None:
     hello = Hello("alpha", "one", 1, "master", 4, leases=(LENT,))
     assert from_json(Hello, to_json(hello)) == hello
+
+
+def test_what_lets_a_master_speak_goes_with_the_role_whoever_had_set_it() -> None:
+    bench = Bench()
+    bench.master()
+    done = kinds(bench.vrrp("BACKUP"))
+    assert done.index("MuteTunnels") < done.index("DropVoice")
+    restarted = Bench()
+    done = kinds(restarted.start(keepalived=True, vrrp="BACKUP", unmuted=True))
+    assert done.index("MuteTunnels") < done.index("DropVoice")
+    elected = Bench()
+    assert "DropVoice" not in kinds(elected.start(keepalived=True, vrrp="MASTER"))
+
+
+def test_a_new_supervisor_of_a_master_without_links_leaves_it_alone() -> None:
+    bench = Bench()
+    bench.tell(e.LinksRead(("enp1s0", "enp2s0"), False, bench.now, deaf=True))
+    done = bench.start(keepalived=True, vrrp="MASTER", unmuted=True)
+    assert only(a.SetReady, done) == [a.SetReady(READY)]
