@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from shlex import join
 
 from tests.vm.disk_machine import DiskMachine, Emulated
 
@@ -92,3 +93,22 @@ def the_tunnel_is_up_by(machine: DiskMachine, engine: str) -> None:
     asked = f'said=$(appliance status --json 2>/dev/null); echo "$said" | grep -q \'"engine": *"{engine}"\''
     said = machine.sh(f'until {asked}; do sleep 1; done; echo "$said"', PATIENCE)
     assert json.loads(said)["tunnels"][0]["engine"] == engine
+
+
+class AsNode:
+    """A machine where a node of a lab is expected, by whoever only writes files there and runs commands."""
+
+    def __init__(self, machine: Emulated) -> None:
+        self.machine = machine
+
+    def put(self, path: str, content: str, mode: int) -> None:
+        put(self.machine, path, content)
+
+    def sh(self, script: str) -> str:
+        return self.machine.sh(script)
+
+    def run(self, *words: str) -> str:
+        return self.machine.sh(join(words))
+
+    def popen(self, *words: str) -> None:
+        self.machine.sh(f"({join(words)} >/dev/null 2>&1 &)")

@@ -102,7 +102,7 @@ def _answers_for_the_virtual(line: str) -> bool:
 
 @pytest.fixture
 def pair(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
-    with two_boxes("image-pair", __doc__ or "", tmp_path, request.session) as made:
+    with two_boxes("image-pair", __doc__ or "", tmp_path, request.session, Pair) as made:
         yield made
 
 

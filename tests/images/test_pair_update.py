@@ -34,7 +34,7 @@ OVER = f"both boxes run version {updates.LATER}, confirmed"
 
 @pytest.fixture
 def pair(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
-    with two_boxes("image-pair-update", __doc__ or "", tmp_path, request.session) as made:
+    with two_boxes("image-pair-update", __doc__ or "", tmp_path, request.session, Pair) as made:
         yield made
 
 

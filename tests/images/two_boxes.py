@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -165,12 +165,7 @@ class Pair:
     def become_one(self) -> None:
         """alpha gets the file, bravo a code, the branch its wg-quick."""
         key = genkey()
-        put(self.alpha, "/data/appliance/box", "alpha\n")
-        apply(self.alpha, YAML.replace("BRANCH", key.public))
-        self.alpha.sh("(appliance pair invite >/run/invited 2>&1 &)")
-        code = self.alpha.sh("until grep -o -m1 'join .*' /run/invited; do sleep 1; done", PATIENCE).split()[1]
-        assert "this is bravo of zurich now" in self.bravo.sh(f"appliance pair join {code}", PATIENCE)
-        self.alpha.sh("until grep 'bravo has joined' /run/invited; do sleep 1; done", PATIENCE)
+        enrol(self.alpha, self.bravo, YAML.replace("BRANCH", key.public))
         office = self.alpha.sh("cat /data/appliance/keys/wg-office.pub").strip()
         text = PEER.replace("PRIVATE", key.private).replace("PUBLIC", office)
         put(self.branch, "/etc/wireguard/wg0.conf", text)
@@ -181,6 +176,16 @@ class Pair:
     def close(self) -> None:
         for machine in (*self.boxes, self.branch):
             machine.power_cut()
+
+
+def enrol(alpha: Box, bravo: Box, yaml: str) -> None:
+    """alpha gets the file, and bravo a code."""
+    put(alpha, "/data/appliance/box", "alpha\n")
+    apply(alpha, yaml)
+    alpha.sh("(appliance pair invite >/run/invited 2>&1 &)")
+    code = alpha.sh("until grep -o -m1 'join .*' /run/invited; do sleep 1; done", PATIENCE).split()[1]
+    assert "this is bravo of zurich now" in bravo.sh(f"appliance pair join {code}", PATIENCE)
+    alpha.sh("until grep 'bravo has joined' /run/invited; do sleep 1; done", PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -226,11 +231,22 @@ def table(outages: list[Outage], idle: Outage) -> str:
     return "\n".join(lines)
 
 
+class Surrounded(Protocol):
+    """Two boxes and what is around them."""
+
+    @property
+    def boxes(self) -> tuple[Box, Box]: ...
+
+    def close(self) -> None: ...
+
+
 @contextmanager
-def two_boxes(name: str, drawing: str, folder: Path, session: pytest.Session) -> Iterator[Pair]:
+def two_boxes[T: Surrounded](
+    name: str, drawing: str, folder: Path, session: pytest.Session, build: Callable[[Lab, Path], T]
+) -> Iterator[T]:
     """Off. What they have to say when a test of the session fails meanwhile stands in the lab's log."""
     with Lab(name, drawing) as lab:
-        made = Pair(lab, folder)
+        made = build(lab, folder)
         before = session.testsfailed
         try:
             yield made

@@ -21,10 +21,10 @@ nolog
 
 
 class Provider:
-    """Speaks on `card` of `node`; every session gets an address from 100.64.0.10 on."""
+    """Speaks on `card` of `node`; every session gets an address from 100.64.0.10 on, and there are so many."""
 
-    def __init__(self, node: Node, card: str) -> None:
-        self.node, self.card = node, card
+    def __init__(self, node: Node, card: str, most: int = 4) -> None:
+        self.node, self.card, self.most = node, card, most
         node.put("/run/pppoe-options", _OPTIONS, 0o600)
         node.put("/etc/ppp/chap-secrets", f'"{USER}" * "{_escaped(PASSWORD)}" *\n', 0o600)
         node.sh(f"ip address add {NAME_SERVER}/32 dev lo")
@@ -35,7 +35,7 @@ class Provider:
 
     def start(self) -> None:
         self.server = self.node.popen(
-            *("pppoe-server", "-F", "-I", self.card, "-L", "100.64.0.1", "-R", "100.64.0.10", "-N", "4"),
+            *("pppoe-server", "-F", "-I", self.card, "-L", "100.64.0.1", "-R", "100.64.0.10", "-N", str(self.most)),
             *("-C", "provider", "-O", "/run/pppoe-options"),
         )
 

@@ -16,6 +16,7 @@ from tests.labs.office import ALICE, OFFICE_HOST, ZURICH, ZURICH_WAN, Office, in
 FOREIGN = "172.31.9.9"
 UNITS = (
     "appliance.service",
+    "appliance-unattended.service",
     "appliance-engine@wg-office.service",
     "appliance-firewall.service",
     "appliance-clock@1.service",
