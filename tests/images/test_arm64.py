@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.images import office
+from tests.images.lines import the_bundled_engine_takes_over
 from tests.images.office import CARDS, OFFICE, PATIENCE, apply, is_well, the_tunnel_is_up_by
 from tests.lab import wait_for
 from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine, Line
@@ -153,6 +154,7 @@ def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None
     machine.booted(PATIENCE)
     assert machine.sh("cat /data/machine-id") == identity
     the_tunnel_is_up_by(machine, "kernel")
+    the_bundled_engine_takes_over(machine)
     print(machine.sh("systemd-analyze --no-pager; systemd-analyze blame --no-pager | head -n 12; free -m; df -h /data"))
 
 
