@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from signal import SIGINT
 from tempfile import TemporaryFile
 from typing import Self, cast
 
@@ -109,7 +110,8 @@ class Pings:
         return self
 
     def __exit__(self, *args: object) -> None:
-        self.process.terminate()
+        # At an interrupt it writes down what it still has in its hands (ping(8)).
+        self.process.send_signal(SIGINT)
         self.process.wait(10)
         with self.said as said:
             said.seek(0)
@@ -122,6 +124,15 @@ def online(box: Box) -> None:
     has_it = f"ip -o -4 address show dev ppp-wan 2>/dev/null | grep -q ' {ADDRESS} '"
     said = f"{has_it} && grep -q lease-wan /proc/net/pppoe"
     box.sh(f'timeout {PATIENCE} sh -c "until {said}; do sleep 0.2; done"', PATIENCE + 60)
+
+
+def settled(box: Box) -> None:
+    """It has had the same session for ten seconds: an emulated box that stood still for a moment dials again."""
+    box.sh(
+        "n=0; while [ $n -lt 10 ]; do now=$(grep lease-wan /proc/net/pppoe || echo none);"
+        ' if [ "$now" = "$last" ] && [ "$now" != none ]; then n=$((n + 1)); else n=0; fi; last=$now; sleep 1; done',
+        PATIENCE,
+    )
 
 
 def silent(box: Box) -> None:
@@ -173,12 +184,13 @@ def test_a_session_that_two_flashed_boxes_have_in_turn(pair: Dialling) -> None:
         silent(bravo)
 
     events = [
-        ("power cut of the master", power_cut, None),
-        ("the preferred box boots and returns", comes_back, bravo),
-        ("appliance handover", handed(alpha, bravo), alpha),
-        ("appliance handover, back", handed(bravo, alpha), bravo),
+        ("power cut of the master", power_cut, alpha, None),
+        ("the preferred box boots and returns", comes_back, bravo, bravo),
+        ("appliance handover", handed(alpha, bravo), alpha, alpha),
+        ("appliance handover, back", handed(bravo, alpha), bravo, bravo),
     ]
-    for event, happens, standby in events:
+    for event, happens, master, standby in events:
+        settled(master)
         with capture(pair.wan, "br0", "pppoed", "-e") as said, Pings(pair.host, WEB) as web:
             with Pings(pair.host, LAPTOP) as tunnel:
                 happens()
