@@ -150,15 +150,15 @@ class RtNetlink:
 
     def rules(self) -> frozenset[Rule]:
         """Our policy routing rules."""
-        with _refusal("tell its rules"):
-            return self._rules()
+        return self._rules(PROTOCOL)
 
-    def _rules(self, protocol: int = PROTOCOL) -> frozenset[Rule]:
+    def _rules(self, protocol: int) -> frozenset[Rule]:
         found = set()
-        for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
-            for message in self.socket.get_rules(family=family):
-                if (message.get_attr("FRA_PROTOCOL") or RTPROT_UNSPEC) == protocol:
-                    found.add(_rule(message, number))
+        with _refusal("tell its rules"):
+            for family, number in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+                for message in self.socket.get_rules(family=family):
+                    if (message.get_attr("FRA_PROTOCOL") or RTPROT_UNSPEC) == protocol:
+                        found.add(_rule(message, number))
         return frozenset(found)
 
     def neighbours(self, lately: bool) -> frozenset[tuple[str, str]]:
@@ -305,17 +305,14 @@ class RtNetlink:
 
     def virtual_rules(self) -> frozenset[Rule]:
         """Those of nobody in particular, as keepalived's are."""
-        with _refusal("tell its rules"):
-            return self._rules(RTPROT_UNSPEC)
+        return self._rules(RTPROT_UNSPEC)
 
     def add_virtual_rule(self, rule: Rule) -> None:
         """As keepalived does: 2.3.3 gives its rules no protocol number."""
-        with _refusal(f"add the rule {rule_text(rule)}", errno.EEXIST):
-            self.socket.rule("add", **_rule_request(rule, RTPROT_UNSPEC))
+        self.add_rule(rule, RTPROT_UNSPEC)
 
     def delete_virtual_rule(self, rule: Rule) -> None:
-        with _refusal(f"delete the rule {rule_text(rule)}", errno.ENOENT):
-            self.socket.rule("del", **_rule_request(rule, RTPROT_UNSPEC))
+        self.delete_rule(rule, RTPROT_UNSPEC)
 
     def delete_address(self, device: str, address: str) -> None:
         host, _, length = address.partition("/")
@@ -342,13 +339,13 @@ class RtNetlink:
             if code not in (0, errno.ESRCH, errno.ENODEV):
                 raise Refused(f"the kernel refused to delete {route_text(route)}: {_reason(code)}")
 
-    def add_rule(self, rule: Rule) -> None:
+    def add_rule(self, rule: Rule, protocol: int = PROTOCOL) -> None:
         with _refusal(f"add the rule {rule_text(rule)}", errno.EEXIST):
-            self.socket.rule("add", **_rule_request(rule))
+            self.socket.rule("add", **_rule_request(rule, protocol))
 
-    def delete_rule(self, rule: Rule) -> None:
+    def delete_rule(self, rule: Rule, protocol: int = PROTOCOL) -> None:
         with _refusal(f"delete the rule {rule_text(rule)}", errno.ENOENT):
-            self.socket.rule("del", **_rule_request(rule))
+            self.socket.rule("del", **_rule_request(rule, protocol))
 
 
 def _new_address(address: str) -> dict[str, Any]:
@@ -402,7 +399,7 @@ def _rule(message: Any, family: int) -> Rule:
     )
 
 
-def _rule_request(rule: Rule, protocol: int = PROTOCOL) -> dict[str, Any]:
+def _rule_request(rule: Rule, protocol: int) -> dict[str, Any]:
     request: dict[str, Any] = {
         "family": socket.AF_INET6 if rule.family == 6 else socket.AF_INET,
         "priority": rule.priority,

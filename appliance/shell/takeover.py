@@ -389,7 +389,7 @@ class TakeoverShell:
                 self.announcing += [program] if program else []
 
     def drop_voice(self) -> None:
-        for rule in self.desired.pair.voice if self.desired.pair else ():
+        for rule in self._voice():
             with contextlib.suppress(Refused):
                 self.machine.netlink.delete_virtual_rule(rule)
 
@@ -455,9 +455,13 @@ class TakeoverShell:
         return systemd.main_pid(systemd.VRRP_UNIT), master
 
     def is_master(self) -> bool:
-        """What keepalived said while no supervisor listened may be more than one thing; this is what it has done."""
-        done = self.has_virtual_addresses() or bool(self._voice() & self.machine.netlink.virtual_rules())
-        return done and bool(systemd.main_pid(systemd.VRRP_UNIT))
+        """Whether keepalived runs, and is master."""
+        return self.has_role() and bool(systemd.main_pid(systemd.VRRP_UNIT))
+
+    def has_role(self) -> bool:
+        """What keepalived said while no supervisor listened may be more than one thing; this is what it has done, or
+        what a dead one has left."""
+        return self.has_virtual_addresses() or bool(self._voice() & self.machine.netlink.virtual_rules())
 
     def stop_keepalived(self) -> None:
         systemd.stop(systemd.VRRP_UNIT)

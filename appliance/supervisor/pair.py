@@ -92,7 +92,7 @@ class PairDriver:
         self.keeper.seen_by = self._seen
         await self.socket.open()
         running = systemd.main_pid(systemd.VRRP_UNIT)
-        master = self.shell.is_master()
+        master = bool(running) and self.shell.has_role()
         stored = str(self.state.get("vrrp", "")) if running else ""
         if running:
             vrrp_fifo.watch_process(running, self._keepalived_died)

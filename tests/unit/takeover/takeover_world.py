@@ -226,17 +226,16 @@ class Node:
         """/usr/lib/appliance/unattended, once a second."""
         if self.keepalived is None:
             self.served = False
-        if self.keepalived is None and away >= 3.0:
-            self.fit_for, self.addresses = UNFIT, False
-            self.start_keepalived()
+            if away >= 3.0:
+                self.fit_for, self.addresses = UNFIT, False
+                self.start_keepalived()
             return
-        if self.keepalived:
-            self.leased_up = self.addresses
-            self.served = self.served and self.addresses
-            if not self.served:
-                self.fit_for = UNFIT
-            elif away >= 10.0:
-                self.fit_for = UNATTENDED
+        self.leased_up = self.addresses
+        self.served = self.served and self.addresses
+        if not self.served:
+            self.fit_for = UNFIT
+        elif away >= 10.0:
+            self.fit_for = UNATTENDED
 
     def kill_keepalived(self, last_word: bool = False, last_breath: bool = False) -> None:
         """Its child may outlive it for a moment: it cleans up and says so, after its parent's end was noticed. Or it is
