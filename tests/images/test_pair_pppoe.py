@@ -20,7 +20,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from signal import SIGINT
@@ -29,8 +28,8 @@ from typing import Self, cast
 
 import pytest
 
-from tests.images.office import LAN, PATIENCE, WAN, AsNode, is_well, put
-from tests.images.two_boxes import HOST, LAN_ROUTER, YAML, Box, enrol, ready, two_boxes
+from tests.images.office import PATIENCE, AsNode, is_well, put
+from tests.images.two_boxes import YAML, Box, Surrounded, enrol, ready, two_boxes
 from tests.lab import KeyPair, Lab, Node, capture, genkey, wait_for
 from tests.labs.pppoe_provider import PASSWORD, USER, Provider
 from tests.vm.cards import Card
@@ -54,28 +53,12 @@ PersistentKeepalive = 5
 """
 
 
-class Dialling:
+class Dialling(Surrounded):
     """Everything in the drawing."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
-        self.wan, lan = lab.switch("wan"), lab.switch("lan")
-        self.host: Node = lab.node("host")
-        self.host.attach(lan, "eth0", [f"{HOST}/24"], gateway=LAN_ROUTER)
-        self.alpha, self.bravo = (
-            Box(folder / name, name, Card(self.wan, name, WAN), Card(lan, name, LAN)) for name in ("alpha", "bravo")
-        )
-        self.provider = Neighbour(folder / "provider", [Card(self.wan, "provider", 20)])
-
-    @property
-    def boxes(self) -> tuple[Box, Box]:
-        return self.alpha, self.bravo
-
-    def boot(self) -> None:
-        with ThreadPoolExecutor(3) as pool:
-            done = [pool.submit(box.boot) for box in self.boxes]
-            done.append(pool.submit(lambda: self.provider.power_on().booted(PATIENCE)))
-            for each in done:
-                each.result()
+        super().__init__(lab, folder)
+        self.provider = self.beside = Neighbour(folder / "provider", [Card(self.wan, "provider", 20)])
 
     def start_provider(self) -> None:
         self.provider.sh(
@@ -92,10 +75,6 @@ class Dialling:
         text = PEER.format(private=laptop.private, laptop=LAPTOP, office=office, address=ADDRESS)
         put(self.provider, "/etc/wireguard/wg0.conf", text)
         self.provider.sh("ip netns exec laptop wg-quick up wg0")
-
-    def close(self) -> None:
-        for machine in (*self.boxes, self.provider):
-            machine.power_cut()
 
 
 class Pings:

@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -131,24 +131,19 @@ class Box(DiskMachine):
         self.sh(f'timeout {seconds:.0f} sh -c "{loop}"', seconds + 60)
 
 
-class Pair:
-    """Everything in the drawing."""
+class Surrounded:
+    """Two boxes, not booted yet, on two switches with a host; and a guest beside them."""
+
+    beside: Neighbour
 
     def __init__(self, lab: Lab, folder: Path) -> None:
-        wan, self.lan, line, branch_lan = (lab.switch(name) for name in ("wan", "lan", "branch-wan", "branch-lan"))
-        self.wan = wan
-        self.internet: Node = lab.node("internet")
-        self.internet.attach(wan, "zurich", [f"{SERVER}/24"])
-        self.internet.attach(line, "branch", ["198.51.100.1/24"])
-        self.internet.forward()
+        self.wan, self.lan = lab.switch("wan"), lab.switch("lan")
         self.host: Node = lab.node("host")
         self.host.attach(self.lan, "eth0", [f"{HOST}/24"], gateway=LAN_ROUTER)
-        self.branch_host: Node = lab.node("branch-host")
-        self.branch_host.attach(branch_lan, "eth0", [f"{BRANCH_HOST}/24"], gateway="192.168.20.1")
         self.alpha, self.bravo = (
-            Box(folder / name, name, Card(wan, name, WAN), Card(self.lan, name, LAN)) for name in ("alpha", "bravo")
+            Box(folder / name, name, Card(self.wan, name, WAN), Card(self.lan, name, LAN))
+            for name in ("alpha", "bravo")
         )
-        self.branch = Neighbour(folder / "branch", [Card(line, "branch", 20), Card(branch_lan, "branch", 21)])
 
     @property
     def boxes(self) -> tuple[Box, Box]:
@@ -158,9 +153,30 @@ class Pair:
         """All three at once, the boxes for the first time."""
         with ThreadPoolExecutor(3) as pool:
             done = [pool.submit(box.boot) for box in self.boxes]
-            done.append(pool.submit(lambda: self.branch.power_on().booted(PATIENCE)))
+            done.append(pool.submit(lambda: self.beside.power_on().booted(PATIENCE)))
             for each in done:
                 each.result()
+
+    def close(self) -> None:
+        for machine in (*self.boxes, self.beside):
+            machine.power_cut()
+
+
+class Pair(Surrounded):
+    """Everything in the drawing."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        super().__init__(lab, folder)
+        line, branch_lan = lab.switch("branch-wan"), lab.switch("branch-lan")
+        self.internet: Node = lab.node("internet")
+        self.internet.attach(self.wan, "zurich", [f"{SERVER}/24"])
+        self.internet.attach(line, "branch", ["198.51.100.1/24"])
+        self.internet.forward()
+        self.branch_host: Node = lab.node("branch-host")
+        self.branch_host.attach(branch_lan, "eth0", [f"{BRANCH_HOST}/24"], gateway="192.168.20.1")
+        self.branch = self.beside = Neighbour(
+            folder / "branch", [Card(line, "branch", 20), Card(branch_lan, "branch", 21)]
+        )
 
     def become_one(self) -> None:
         """alpha gets the file, bravo a code, the branch its wg-quick."""
@@ -172,10 +188,6 @@ class Pair:
         cards = "ip address add 198.51.100.2/24 dev eth0; ip link set eth0 up; ip route add default via 198.51.100.1"
         self.branch.sh(f"{cards}; ip address add 192.168.20.1/24 dev eth1; ip link set eth1 up")
         self.branch.sh("sysctl -qw net.ipv4.ip_forward=1; wg-quick up wg0")
-
-    def close(self) -> None:
-        for machine in (*self.boxes, self.branch):
-            machine.power_cut()
 
 
 def enrol(alpha: Box, bravo: Box, yaml: str) -> None:
@@ -229,15 +241,6 @@ def table(outages: list[Outage], idle: Outage) -> str:
         )
         lines.append(f"{outage.event:<38}" + "".join(f"{cell:>24}" for cell in cells))
     return "\n".join(lines)
-
-
-class Surrounded(Protocol):
-    """Two boxes and what is around them."""
-
-    @property
-    def boxes(self) -> tuple[Box, Box]: ...
-
-    def close(self) -> None: ...
 
 
 @contextmanager
