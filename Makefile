@@ -49,10 +49,11 @@ check: ## lint, types and unit tests, in seconds
 .PHONY: test
 test: ## everything: check, all labs with booted boxes, and both images: first boot, updates, setup
 	@$(WORLD) bash -euc '$(LINT); $(PYTEST_TWO) tests/unit'
-	@ARCH=arm64 $(IDLE) image/build image 2>build/arm64-image.log & trap 'kill $$! 2>/dev/null' INT TERM; failed=; \
+	@$(IDLE) bash -c 'trap "kill \$$!" TERM; for arch in "$$(dpkg --print-architecture)" arm64; do \
+	    ARCH=$$arch image/build image & wait $$! || exit 1; done' 2>build/images.log & \
+	trap 'kill $$! 2>/dev/null' INT TERM; failed=; \
 	$(WORLD) $(PYTEST) --durations=40 --ignore=tests/images --ignore=tests/unit $(EMULATED:%=--ignore=%) tests || failed=labs; \
-	wait $$! || { cat build/arm64-image.log; failed="$$failed arm64"; }; [ -z "$$failed" ]
-	@env -u ARCH image/build image
+	wait $$! || { cat build/images.log; failed="$$failed images"; }; [ -z "$$failed" ]
 	@$(WORLD) $(PYTEST_TWO) -rP --durations=0 $(FLASHED) $(EMULATED)
 
 .PHONY: test-lab

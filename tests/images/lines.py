@@ -1,10 +1,12 @@
-"""What an office of the image has at its lines: a VLAN, the short way for what is allowed, PPPoE, and the other engine.
+"""What an office of the image has at its lines: a VLAN, the short way for what is allowed, a branch, PPPoE, and the
+other engine.
 
-                  ┌────────┐
+    geneva 198.51.100.2, Debian's wg-quick
+       │          ┌────────┐
     provider ─────┤ zurich ├───── host 192.168.10.20
  203.0.113.1      └────────┘ └ ─ ─ guest 192.168.30.20 (VLAN 20 on the same cable)
 
-Provider, host and guest are namespaces of one more machine, with a kernel that knows VLANs and PPP.
+Geneva, provider, host and guest are namespaces of one more machine, with Debian's kernel.
 """
 
 from __future__ import annotations
@@ -18,16 +20,25 @@ from pathlib import Path
 from typing import cast
 
 from tests.images.office import LAN, OFFICE, PATIENCE, WAN, AsNode, apply, put, the_tunnel_is_up_by
-from tests.lab import Lab, Node
+from tests.lab import Lab, Node, genkey
 from tests.labs.pppoe_provider import PASSWORD, USER, Provider
 from tests.vm.cards import Card
-from tests.vm.disk_machine import DiskMachine
+from tests.vm.disk_machine import DiskMachine, together
 from tests.vm.neighbour import Neighbour
 
 GUESTS = "      guests: {device: enp0s17.20, address: 192.168.30.1/24}\ntunnels:"
 WITH_GUESTS = OFFICE.replace("tunnels:", GUESTS).replace("  allow:\n", "  allow:\n    - {from: guests, to: wan}\n")
 DIALLED = f"wan: {{device: enp0s16.7, address: pppoe, pppoe: {{user: {USER}, password: {{secret: provider}}}}}}"
 WITH_PPPOE = re.sub("wan: {device.*", DIALLED, WITH_GUESTS)
+GENEVA = """\
+[Interface]
+PrivateKey = {private}
+ListenPort = 51820
+Address = 10.20.0.2/32, 192.168.20.1/32
+[Peer]
+PublicKey = {office}
+AllowedIPs = 10.20.0.1/32, 192.168.10.0/24
+"""
 
 
 @contextmanager
@@ -42,6 +53,7 @@ def beside(machine: DiskMachine, lab: Lab, folder: Path, *more: str) -> Iterator
         # Both are listened to: an emulated serial line throws away what nobody takes.
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda each: each.booted(PATIENCE), (machine, others)))
+        together(machine, others)
         yield others
     finally:
         others.power_cut()
@@ -86,8 +98,36 @@ def a_vlan_and_the_short_way(machine: DiskMachine, others: Neighbour) -> None:
     others.sh("pkill socat")
 
 
-def a_session_over_a_vlan(machine: DiskMachine, others: Neighbour) -> None:
-    """As many providers have it: PPPoE in VLAN 7 of the line."""
+def a_branch_by_wg_quick(machine: DiskMachine, others: Neighbour) -> str:
+    """Zurich calls it, and a host of Zurich's sends it data. Returns its public key."""
+    geneva = genkey()
+    office = machine.sh("cat /data/appliance/keys/wg-office.pub").strip()
+    put(others, "/etc/wireguard/wg0.conf", GENEVA.format(private=geneva.private, office=office))
+    others.sh(
+        "sysctl -qw net.ipv4.ip_forward=1; ip netns add geneva;"
+        "ip link add geneva type veth peer name eth0 netns geneva;"
+        "ip address add 198.51.100.1/24 dev geneva; ip link set geneva up; ip -n geneva link set eth0 up;"
+        "ip -n geneva address add 198.51.100.2/24 dev eth0; ip -n geneva route add default via 198.51.100.1;"
+        "ip netns exec geneva wg-quick up wg0"
+    )
+    apply(machine, _with_key(WITH_GUESTS, geneva.public))
+    others.sh("until ip netns exec host ping -n -c 1 -W 1 192.168.20.1; do :; done", PATIENCE)
+    others.sh("(ip netns exec geneva socat -u TCP-LISTEN:7001,reuseaddr OPEN:/run/came,creat,trunc >/dev/null 2>&1 &)")
+    others.sh("until ip netns exec geneva ss -Hltn | grep -q ':7001 '; do sleep 0.2; done")
+    others.sh("head -c 100000 /dev/urandom >/run/sent")
+    others.sh("ip netns exec host socat -u OPEN:/run/sent TCP:192.168.20.1:7001")
+    others.sh("until cmp /run/sent /run/came; do sleep 0.2; done")
+    print(others.sh("ip netns exec geneva wg show wg0 | grep -v key"))
+    the_tunnel_is_up_by(machine, "kernel")
+    return geneva.public
+
+
+def _with_key(text: str, key: str) -> str:
+    return re.sub("public_key: .*", f"public_key: {key}", text)
+
+
+def a_session_over_a_vlan(machine: DiskMachine, others: Neighbour, branch: str) -> None:
+    """As many providers have it: PPPoE in VLAN 7 of the line. `branch`: the public key of the one that is online."""
     others.sh(
         "ip address flush dev eth0; ip address add 203.0.113.1/32 dev lo; sysctl -qw net.ipv4.ip_forward=1;"
         "ip link add link eth0 name eth0.7 type vlan id 7; ip link set eth0.7 up"
@@ -95,7 +135,7 @@ def a_session_over_a_vlan(machine: DiskMachine, others: Neighbour) -> None:
     Provider(cast(Node, AsNode(others)), "eth0.7").start()
     machine.sh("mkdir -p -m 700 /data/appliance/secrets")
     put(machine, "/data/appliance/secrets/provider", PASSWORD + "\n")
-    print(apply(machine, WITH_PPPOE))
+    print(apply(machine, _with_key(WITH_PPPOE, branch)))
     machine.sh("until ip -o address show dev ppp-wan | grep 'inet 100.64.0.1'; do sleep 1; done", PATIENCE)
     assert "802.1Q id 7" in machine.sh("ip -d link show enp0s16.7")
     others.sh("until ip netns exec host ping -n -c 1 -W 1 203.0.113.1; do :; done", PATIENCE)

@@ -4,6 +4,8 @@ make test-image ARCH=arm64
 
 build/image/*.img ─► its FAT partition, read as a Pi's firmware reads it
                   ─► disk of 4 GB ─► U-Boot or EDK2 ─► GRUB ─► kernel ─► the product
+
+The neighbours of the office that it becomes: tests/images/lines.py.
 """
 
 from __future__ import annotations
@@ -19,9 +21,15 @@ from pathlib import Path
 import pytest
 
 from tests.images import office
-from tests.images.lines import the_bundled_engine_takes_over
+from tests.images.lines import (
+    a_branch_by_wg_quick,
+    a_session_over_a_vlan,
+    a_vlan_and_the_short_way,
+    beside,
+    the_bundled_engine_takes_over,
+)
 from tests.images.office import CARDS, OFFICE, PATIENCE, apply, is_well, the_tunnel_is_up_by
-from tests.lab import wait_for
+from tests.lab import Lab, wait_for
 from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine, Line
 
 # By the names that the firmware looks for on each board, where Linux's own are wanted (`upstream_kernel`).
@@ -128,7 +136,7 @@ def machine(tmp_path: Path, image: Path, request: pytest.FixtureRequest) -> Iter
 
 
 @pytest.mark.parametrize("machine", [ARM_U_BOOT], indirect=True, ids=["u-boot"])
-def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None:
+def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Path) -> None:
     machine.power_on(CARDS).booted(PATIENCE)
     is_well(machine)
     # The device tree is the one that the firmware handed on, through U-Boot and GRUB.
@@ -141,7 +149,8 @@ def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None
     assert "wireguard" in machine.sh("lsmod")
 
     # The boot choice: GRUB, started by U-Boot, counts on the disk. System B has one try left, and gets it; the power
-    # goes before anything in it could confirm itself, and A comes back with all that was confirmed.
+    # goes before anything in it could confirm itself, and A comes back. That is the wrong one: B was not on trial, so A
+    # gives it three more tries, and all that was confirmed is there.
     identity = machine.sh("cat /data/machine-id")
     machine.sh("cd /dev/disk/by-partlabel; dd if=root-a of=root-b bs=4M conv=fsync status=none", PATIENCE)
     machine.sh("grub-editenv /efi/EFI/debian/grubenv set ORDER='B A' B_OK=1 B_TRY=2; sync")
@@ -150,10 +159,15 @@ def test_from_the_file_through_u_boot_to_an_office(machine: DiskMachine) -> None
     environment = "EFI/debian/grubenv"
     wait_for(lambda: b"B_TRY=3" in Firmware(machine.disk).read(environment), 30, "the try is on the disk", 0.5)
     machine.power_cut()
-    machine.power_on(CARDS).boots("A", PATIENCE)
-    machine.booted(PATIENCE)
-    assert machine.sh("cat /data/machine-id") == identity
-    the_tunnel_is_up_by(machine, "kernel")
+    with beside(machine, lab, tmp_path / "others") as others:
+        # As far as a shell in A, which asks for the restart.
+        machine.booted(PATIENCE, machine.boots("B", PATIENCE))
+        assert "Booting `Appliance, system A'" in machine.console.said
+        assert machine.sh("cat /data/machine-id") == identity
+        is_well(machine)
+        a_vlan_and_the_short_way(machine, others)
+        branch = a_branch_by_wg_quick(machine, others)
+        a_session_over_a_vlan(machine, others, branch)
     the_bundled_engine_takes_over(machine)
     print(machine.sh("systemd-analyze --no-pager; systemd-analyze blame --no-pager | head -n 12; free -m; df -h /data"))
 

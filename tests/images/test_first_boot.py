@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.images.lines import (
+    a_branch_by_wg_quick,
     a_session_over_a_vlan,
     a_vlan_and_the_short_way,
     beside,
@@ -106,7 +107,8 @@ def test_from_the_file_to_an_office(machine: DiskMachine, lab: Lab, tmp_path: Pa
         print(machine.sh("systemd-analyze --no-pager; systemd-analyze critical-chain --no-pager"))
         print(machine.sh("systemd-analyze blame --no-pager | head -n 12; free -m; df -h /data"))
         a_vlan_and_the_short_way(machine, others)
-        a_session_over_a_vlan(machine, others)
+        branch = a_branch_by_wg_quick(machine, others)
+        a_session_over_a_vlan(machine, others, branch)
 
     the_bundled_engine_takes_over(machine)
 

@@ -41,7 +41,7 @@ def machine(tmp_path: Path) -> Iterator[DiskMachine]:
 @contextlib.contextmanager
 def serial_screen(machine: DiskMachine) -> Iterator[Terminal]:
     """A terminal at the machine's first serial line. From here on the line is its alone."""
-    machine.shell.beside = None
+    machine.console.company.remove(machine.console)
     line, place = machine.console.end, str(machine.folder / "line")
     log = Log("wizard-console", __doc__ or "")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:

@@ -66,15 +66,15 @@ ARM_U_BOOT = Board((*_ARM, "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"), "t
 class Line:
     """One serial line: what it has said so far, without what moves a cursor.
 
-    `beside` is the machine's other line. Whoever listens to one takes in the other, too: the buffer of a line that
-    nobody reads is full after some 300 letters, and Linux waits for ever on a PL011 that takes no more.
+    Whoever listens to one takes in all that are in `company` with it: the machine's other line, and those of a machine
+    beside it (`together`). The buffer of a line that nobody reads is full after some 300 letters. A 16550 then throws
+    away what comes; on a PL011 QEMU waits until there is room, and the whole machine stands still, network cards too.
     """
 
-    beside: Line | None = None
-
-    def __init__(self, end: socket.socket, log: Path) -> None:
-        self.end, self.log = end, log
+    def __init__(self, end: socket.socket, log: Path, company: list[Line]) -> None:
+        self.end, self.log, self.company = end, log, company
         self.said, self._heard = "", b""
+        company.append(self)
 
     def wait_for(self, pattern: str, seconds: float, since: int = 0) -> re.Match[str]:
         """Waits until the line has shown `pattern` (a regular expression), in what it said from `since` on."""
@@ -95,10 +95,11 @@ class Line:
         """Takes in what the line shows next; False where it stays silent so long, or is gone."""
         end = time.monotonic() + seconds
         while True:
-            ends = [self.end] if self.beside is None else [self.end, self.beside.end]
-            ready = select.select(ends, [], [], max(end - time.monotonic(), 0))[0]
-            if self.beside is not None and self.beside.end in ready and not self.beside._take():
-                self.beside = None
+            ends = {self.end: self} | {each.end: each for each in self.company}
+            ready = select.select([*ends], [], [], max(end - time.monotonic(), 0))[0]
+            for other in [ends[each] for each in ready if each is not self.end]:
+                if not other._take():
+                    self.company.remove(other)
             if self.end in ready:
                 return self._take()
             if time.monotonic() >= end:
@@ -130,12 +131,12 @@ class Emulated:
     def _start(self, command: Sequence[str], fds: Sequence[int] = ()) -> None:
         """Runs QEMU with two serial lines more. `fds`: what it takes over besides."""
         words, theirs = list(command), []
+        company: list[Line] = []
         for name in ("console", "shell"):
             here, there = socket.socketpair()
             theirs.append(there)
             words += ["-chardev", f"socket,id={name},fd={there.fileno()}", "-serial", f"chardev:{name}"]
-            setattr(self, name, Line(here, self.folder / name))
-        self.console.beside, self.shell.beside = self.shell, self.console
+            setattr(self, name, Line(here, self.folder / name, company))
         fds = [*fds, *(each.fileno() for each in theirs)]
         self._emulator = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=fds)
         for each in theirs:
@@ -146,8 +147,10 @@ class Emulated:
         if self._emulator is not None:
             self._emulator.kill()
             self._emulator.wait()
-            self.console.end.close()
-            self.shell.end.close()
+            for line in (self.console, self.shell):
+                if line in line.company:
+                    line.company.remove(line)
+                line.end.close()
         self._emulator = None
 
     @property
@@ -187,6 +190,14 @@ class Emulated:
         code, shown = self.run(command, seconds)
         assert code == 0, f"{command}\nexit code {code}:\n{shown}"
         return shown
+
+
+def together(one: Emulated, other: Emulated) -> None:
+    """From now on whoever listens to one of the two, both running, takes in what the other one says."""
+    company = one.shell.company
+    company += other.shell.company
+    for line in company:
+        line.company = company
 
 
 class DiskMachine(Emulated):
