@@ -14,6 +14,8 @@ on both, says which box did what. The command may be left alone meanwhile (Ctrl-
 
   appliance update stop        begins nothing more; what is confirmed stays
   --alone                      only this box, which must be the backup
+  --force                      although the supervisor does not answer: nobody can say what works, and the new system
+                               must only come up
 
 Exit code 0: done; 1: not, and why.
 
@@ -37,6 +39,9 @@ from appliance.core.updates import Record
 from appliance.shell import turns, updating
 from appliance.shell.paths import Paths
 
+NOTHING_IS_KNOWN: dict[str, Any] = {"facts": [], "differs": [], "configured": False, "muted": False}
+PATIENCE_SECONDS = 60.0
+"""A supervisor that is silent for so long is not just being started."""
 PROOF_SECONDS = 180.0
 ASK_AGAIN_SECONDS = 1.0
 
@@ -44,6 +49,7 @@ ASK_AGAIN_SECONDS = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="FILE|URL|status|rollback|stop", help="a file of these names: ./status")
     parser.add_argument("--alone", action="store_true", help="only this box of a pair")
+    parser.add_argument("--force", action="store_true", help="although the supervisor does not answer")
     parser.add_argument("--restart", action="store_true", help="restart into it when it is installed")
     # A stick was plugged in.
     parser.add_argument("--unattended", action="store_true", help=argparse.SUPPRESS)
@@ -82,8 +88,7 @@ def _install(options: argparse.Namespace, paths: Paths, what: str) -> None:
     if options.unattended and (why := turns.needless(paths, Path(what))):
         print(why)
         return
-    pair = _pair(options)
-    works = {} if pair else _works(options)
+    pair, works = _before(options)
     is_url = "://" in what
     bundle = updating.fetched(paths, what) if is_url else Path(what)
     try:
@@ -100,6 +105,22 @@ def _install(options: argparse.Namespace, paths: Paths, what: str) -> None:
         _follow(paths)
     else:
         _next(options, record)
+
+
+def _before(options: argparse.Namespace) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The pair, when both boxes are to be updated; otherwise what works here. Raises Failure."""
+    end = time.monotonic() + (PATIENCE_SECONDS if options.unattended else 0.0)
+    while True:
+        try:
+            pair = _pair(options)
+            return pair, {} if pair else _works(options)
+        except SilentSupervisor as error:
+            # An update may be what mends it; and who brings a stick has nobody to ask.
+            if options.force or (options.unattended and time.monotonic() >= end):
+                return None, NOTHING_IS_KNOWN
+            if not options.unattended:
+                raise Failure(f"{error}; for an update that is to mend that: --force") from None
+        time.sleep(ASK_AGAIN_SECONDS)
 
 
 def _pair(options: argparse.Namespace) -> dict[str, Any] | None:

@@ -26,7 +26,8 @@ class Record:
     `pending` is the slot on trial (A or B), "" when it is over; `written`: that slot is whole and the next to boot.
     `facts` (core/proof.py, as JSON) must work in it again, `differs` was amiss before; `configured`: there was a
     configuration; `muted`: the box was the standby of a pair. `turn` is the update of both boxes that it belongs to
-    (core/turns.py), "" for one of this box alone. `at`: seconds since 1970.
+    (core/turns.py), "" for one of this box alone. `strayed` counts how often the system that was to run did not come
+    up although it had been confirmed, and this box found itself in the other one. `at`: seconds since 1970.
     """
 
     pending: str = ""
@@ -41,6 +42,7 @@ class Record:
     turn: str = ""
     outcome: str = ""
     why: str = ""
+    strayed: int = 0
     at: float = 0.0
 
 
@@ -105,6 +107,10 @@ def unbelieved(said: str) -> str:
     """Why RAUC does not believe a bundle, from its own words."""
     if "issuer certificate" in said or "self-signed certificate" in said:
         return "the update is signed by somebody whom this system does not know"
+    if "certificate has expired" in said:
+        return "the update's signature has run out: whoever made it must sign it again (or this box's clock is wrong)"
+    if "certificate is not yet valid" in said:
+        return "the update's signature is from the future: this box's clock is wrong"
     if "signature verification failed" in said:
         return "the update was changed or damaged: its signature does not fit"
     if "Invalid bundle format" in said or "bundle identifier" in said:
@@ -125,17 +131,30 @@ def not_installed(said: str) -> str:
     return f"the update was not installed: {error}; the system that runs was not touched"
 
 
-def boot_choice(block: str) -> tuple[str, frozenset[str]]:
-    """What GRUB makes of its environment block (image/grub.cfg): the system that boots next, "" where it has to take
-    what is left, and all that it would boot.
+@dataclass(frozen=True, slots=True)
+class BootChoice:
+    """What GRUB makes of its environment block (image/grub.cfg).
 
-    RAUC calls a system good only when no try is counted; each boot counts one until it is confirmed.
+    `first` is the system that is to run; `following` boots next, "" where GRUB has to take what is left; `good` is what
+    it would boot, `tried_out` what it would not since it was started three times in a row and never confirmed.
     """
+
+    first: str = ""
+    following: str = ""
+    good: frozenset[str] = frozenset()
+    tried_out: frozenset[str] = frozenset()
+
+
+def boot_choice(block: str) -> BootChoice:
+    """From the block's text. RAUC calls a system good only when no try is counted; each boot counts one until it is
+    confirmed."""
     pairs = (line.partition("=") for line in block.splitlines() if not line.startswith("#"))
     found = {name: value for name, _, value in pairs}
-    tried = {name: found.get(f"{name}_TRY", "0") for name in "AB"}
-    good = frozenset(name for name in "AB" if found.get(f"{name}_OK") == "1" and tried[name] in ("0", "1", "2"))
-    return next((name for name in found.get("ORDER", "").split() if name in good), ""), good
+    whole = {name for name in "AB" if found.get(f"{name}_OK") == "1"}
+    good = frozenset(name for name in whole if found.get(f"{name}_TRY", "0") in ("0", "1", "2"))
+    order = [name for name in found.get("ORDER", "").split() if name in ("A", "B")]
+    following = next((name for name in order if name in good), "")
+    return BootChoice(order[0] if order else "", following, good, frozenset(whole - good))
 
 
 # -- after a boot ----------------------------------------------------------------------------------------------------
@@ -150,12 +169,15 @@ class Verdict(Enum):
     """The system on trial was tried, and this is the other one again."""
     INTERRUPTED = auto()
     """It never was whole."""
+    STRAYED = auto()
+    """The system that is to run was confirmed once, and now started three times in vain."""
 
 
-def verdict(record: Record, booted: str) -> Verdict:
+def verdict(record: Record, booted: str, choice: BootChoice) -> Verdict:
     """`booted` is the slot that runs now."""
     if not record.pending:
-        return Verdict.NOTHING
+        astray = choice.first != booted and choice.first in choice.tried_out
+        return Verdict.STRAYED if astray else Verdict.NOTHING
     if record.pending == booted:
         return Verdict.PROVE
     return Verdict.BACK if record.written else Verdict.INTERRUPTED
@@ -171,11 +193,29 @@ def noted(record: Record, why: str) -> Record:
     return replace(record, why=why)
 
 
+def strayed(record: Record) -> Record:
+    """The record when the box found itself in the other system than the one that is to run.
+
+    That one gets three more tries where it was the first time: a power cut in each of three starts is no fault of the
+    system, and the other one may be a year older.
+    """
+    return replace(record, strayed=record.strayed + 1)
+
+
+def arrived(record: Record) -> Record:
+    """The record when the system that was to run does."""
+    return replace(record, strayed=0)
+
+
 def ended(record: Record, outcome: str, why: str, at: float) -> Record:
     """The record when the trial is over. A reason that the system on trial left behind is the better one."""
     return replace(record, pending="", facts=(), differs=(), outcome=outcome, why=record.why or why, at=at)
 
 
+DID_NOT_START = (
+    "later it was started six times and did not come up (a damaged disk, or the power went each time), so the system "
+    "before runs; `appliance update rollback` tries it again"
+)
 NEVER_CAME_UP = (
     "it did not come up: its kernel stopped or hung, or the power was cut each time, or nothing in it answered"
 )
@@ -189,7 +229,8 @@ def sentence(record: Record) -> str:
         return f"version {record.version} (system {record.slot}) runs on trial after the next restart"
     match record.outcome:
         case "confirmed":
-            return f"version {record.version} (system {record.slot}) was confirmed: what worked before works"
+            later = f"; {DID_NOT_START}" if record.strayed > 1 else ""
+            return f"version {record.version} (system {record.slot}) was confirmed: what worked before works{later}"
         case "went back":
             return f"version {record.version} was given up, and {record.before} runs again: {record.why}"
         case "interrupted":

@@ -103,6 +103,11 @@ class Paths(NamedTuple):
         return self.state / "update.json"
 
     @property
+    def update_lock(self) -> Path:
+        """Held while an update is installed."""
+        return self.root / "run/appliance/update.lock"
+
+    @property
     def turn(self) -> Path:
         """This box's side of an update of both boxes of a pair (core/turns.py)."""
         return self.state / "update-turn.json"
@@ -116,6 +121,11 @@ class Paths(NamedTuple):
     def boot_choice(self) -> Path:
         """GRUB's environment block, in which it counts its tries."""
         return self.root / "efi/EFI/debian/grubenv"
+
+    @property
+    def no_data(self) -> Path:
+        """Why nothing is kept, where /data is memory (first-mounts of the image)."""
+        return self.root / "run/appliance-image/no-data"
 
     @property
     def control(self) -> Path:

@@ -72,10 +72,17 @@ def start(paths: Paths, bundle: Path, pair: Mapping[str, Any], administrator: tu
 
     `pair` is what the supervisor says of it: box, partner, own, address (in the pair link), muted.
     """
+    version = updating.examined(bundle)
+    with updating.alone(paths):
+        return _started(paths, bundle, version, pair, administrator)
+
+
+def _started(
+    paths: Paths, bundle: Path, version: str, pair: Mapping[str, Any], administrator: tuple[str, int] | None
+) -> Side:
     running = read(paths)
     if running and not running.over:
         raise Refused(f"{turns.sentence(running)}; end that first: appliance update stop")
-    version = updating.examined(bundle)
     _keep(paths, bundle)
     side = Side(
         secrets.token_hex(8),

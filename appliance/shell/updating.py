@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from appliance.adapters.download import download
 from appliance.adapters.errors import Refused as Refused
 from appliance.adapters.files import write_whole
 from appliance.core import updates
-from appliance.core.updates import CONFIRMED, INTERRUPTED, WENT_BACK, Record, Verdict
+from appliance.core.updates import CONFIRMED, INTERRUPTED, WENT_BACK, BootChoice, Record, Verdict
 from appliance.shell.paths import Paths
 
 MOST_BYTES = 400 << 20
@@ -80,22 +81,24 @@ def install(paths: Paths, bundle: Path, works: Works, progress: Callable[[str], 
     slot = updates.other(booted(paths))
     version = examined(bundle)
     record = _on_trial(slot, version, works)
-    # Before the first byte: no power cut leaves a new system that boots and is not on trial.
-    _write(paths, record)
-    try:
-        _put(bundle, progress)
-        rauc.mark("active", "other")
-    except Refused as error:
-        _write(paths, updates.ended(record, INTERRUPTED, str(error), time.time()))
-        raise
-    return _written(paths, record)
+    with alone(paths):
+        # Before the first byte: no power cut leaves a new system that boots and is not on trial.
+        _write(paths, record)
+        try:
+            _put(bundle, progress)
+            rauc.mark("active", "other")
+        except Refused as error:
+            _write(paths, updates.ended(record, INTERRUPTED, str(error), time.time()))
+            raise
+        return _written(paths, record)
 
 
 def prepare(paths: Paths, bundle: Path, progress: Callable[[str], None]) -> str:
     """Writes an update into the other slot, which does not boot yet; its version. Raises Refused; what runs stays."""
     booted(paths)
     version = examined(bundle)
-    _put(bundle, progress)
+    with alone(paths):
+        _put(bundle, progress)
     return version
 
 
@@ -118,6 +121,22 @@ def deactivate(paths: Paths, why: str) -> None:
     _write(paths, updates.ended(last(paths), INTERRUPTED, why, time.time()))
 
 
+@contextlib.contextmanager
+def alone(paths: Paths) -> Iterator[None]:
+    """Nobody else installs meanwhile: two would write each other's record. Raises Refused."""
+    try:
+        paths.update_lock.parent.mkdir(parents=True, exist_ok=True)
+        lock = paths.update_lock.open("w")
+    except OSError as error:
+        raise Refused(f"{paths.update_lock} cannot be written: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another update is being installed at this moment; `appliance update status`") from None
+        yield
+
+
 def _put(bundle: Path, progress: Callable[[str], None]) -> None:
     try:
         rauc.install(bundle.resolve(), progress)
@@ -128,12 +147,14 @@ def _put(bundle: Path, progress: Callable[[str], None]) -> None:
 def roll_back(paths: Paths, works: Works) -> Record:
     """Makes the other system the next to boot, on trial. Raises Refused where there is none that is good."""
     slot = updates.other(booted(paths))
-    if slot not in _boot_choice(paths)[1]:
+    choice = _boot_choice(paths)
+    if slot not in choice.good | choice.tried_out:
         raise Refused(f"there is no system to go back to: system {slot} is empty, or was given up")
     record = _on_trial(slot, _version(paths, slot, slots(rauc.status()).get(slot, {})) or "before", works)
-    _write(paths, record)
-    rauc.mark("active", "other")
-    return _written(paths, record)
+    with alone(paths):
+        _write(paths, record)
+        rauc.mark("active", "other")
+        return _written(paths, record)
 
 
 def settle(paths: Paths, prove: Callable[[Record], tuple[str, ...]]) -> str:
@@ -141,16 +162,18 @@ def settle(paths: Paths, prove: Callable[[Record], tuple[str, ...]]) -> str:
 
     Raises Refused when the system is on trial and something is missing; what, the record keeps.
     """
-    record = last(paths)
-    match updates.verdict(record, booted(paths)):
+    record, mine, choice = last(paths), booted(paths), BootChoice()
+    with contextlib.suppress(Refused):  # what RAUC will say, too
+        choice = _boot_choice(paths)
+    match updates.verdict(record, mine, choice):
         case Verdict.PROVE:
             if missing := prove(record):
                 why = "; ".join(missing)
                 # Still pending: it is over when the other system runs.
                 _write(paths, updates.noted(record, why))
                 raise Refused(why)
-            rauc.mark("good", "booted")
             record = updates.ended(record, CONFIRMED, "", time.time())
+            return updates.sentence(record) + _confirmed(paths, record)
         case Verdict.BACK:
             with contextlib.suppress(Refused):
                 rauc.mark("bad", "other")
@@ -159,25 +182,51 @@ def settle(paths: Paths, prove: Callable[[Record], tuple[str, ...]]) -> str:
         case Verdict.INTERRUPTED:
             rauc.mark("good", "booted")
             record = updates.ended(record, INTERRUPTED, "", time.time())
+        case Verdict.STRAYED:
+            rauc.mark("good", "booted")
+            again = not record.strayed and not paths.no_data.exists()
+            record = updates.strayed(record)
+            # First of all, and on the disk, or the two would take turns for ever.
+            _write(paths, record)
+            if again:
+                rauc.mark("active", "other")
+                restart()
+                return f"system {choice.first} was confirmed, and did not come up in three starts: it gets three more"
+            return updates.sentence(record) or f"system {mine}, version {__version__}"
         case Verdict.NOTHING:
             rauc.mark("good", "booted")
-            return f"system {booted(paths)}, version {__version__}"
+            if record.strayed and choice.first == mine:
+                with contextlib.suppress(Refused):  # a full disk: one more try for it the next time, too
+                    _write(paths, updates.arrived(record))
+            return f"system {mine}, version {__version__}"
     _write(paths, record)
     return updates.sentence(record)
+
+
+def _confirmed(paths: Paths, record: Record) -> str:
+    """The system that runs stays; what is to be said besides. A full disk is no reason to give it up."""
+    said = ""
+    try:
+        # Before RAUC is told: what was confirmed is not to be asked again by a later boot.
+        _write(paths, record)
+    except Refused as error:
+        said = f"; asked again after the next start, since {error}"
+    rauc.mark("good", "booted")
+    return said
 
 
 def described(paths: Paths) -> dict[str, Any]:
     """For `update status`. Raises Refused."""
     mine, said = booted(paths), rauc.status()
-    following, good = _boot_choice(paths)
+    choice = _boot_choice(paths)
     found = []
     for name, slot in sorted(slots(said).items()):
         found.append(
             {
                 "system": name,
                 "runs": name == mine,
-                "next": name == following,
-                "good": name in good,
+                "next": name == choice.following,
+                "good": name in choice.good,
                 "version": __version__ if name == mine else _version(paths, name, slot),
             }
         )
@@ -203,8 +252,8 @@ def _version(paths: Paths, name: str, slot: Mapping[str, Any]) -> str:
     return str(bundle.get("version") or (record.before if record.slot and record.slot != name else ""))
 
 
-def _boot_choice(paths: Paths) -> tuple[str, frozenset[str]]:
-    """Which system boots next, and which would. Raises Refused."""
+def _boot_choice(paths: Paths) -> BootChoice:
+    """Raises Refused."""
     try:
         return updates.boot_choice(paths.boot_choice.read_text(errors="replace"))
     except OSError as error:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 from appliance.core.codec import from_json
@@ -53,14 +54,20 @@ async def look(
 def works(keeper: Keeper, read: Read, administrator: tuple[str, int] | None) -> tuple[Fact, ...]:
     """What works now and can be asked for after a restart.
 
-    A peer that only ever calls by itself is not among it: a laptop may be closed while the box restarts.
+    A peer that only ever calls by itself is among it where it has a network behind it: a branch does not go away, but a
+    laptop may be closed while the box restarts. The box calls both at where they were last (whereabouts.py).
     """
     desired = keeper.desired
     if desired is None:
         return ()
     facts = worked(desired, read(keeper.observe(), administrator), administrator, keeper.role.muted)
-    called = {peer.public_key for tunnel in desired.tunnels for peer in tunnel.peers if peer.endpoint}
-    return tuple(fact for fact in facts if fact.kind != PEER or fact.public_key in called)
+    stay = {
+        peer.public_key
+        for tunnel in desired.tunnels
+        for peer in tunnel.peers
+        if peer.endpoint or any(ip_network(each).num_addresses > 1 for each in peer.allowed_ips)
+    }
+    return tuple(fact for fact in facts if fact.kind != PEER or fact.public_key in stay)
 
 
 async def after_restart(keeper: Keeper, read: Read, request: dict[str, Any]) -> tuple[str, ...]:
@@ -76,8 +83,12 @@ async def after_restart(keeper: Keeper, read: Read, request: dict[str, Any]) -> 
         left = tuple(fact for fact in facts if fact not in shown)
         return tuple(fact for fact in left if fact.kind in (PARTNER, MANAGEMENT)) if excused() else left
 
+    # Nobody could say how it was before, where there was no configuration, or no supervisor to ask.
+    missed_file = ("it does not use the configuration",) if request["configured"] else ()
+
     def fresh() -> tuple[str, ...]:
-        return tuple(each for each in differs(keeper) if each not in request["differs"])
+        found = differs(keeper) if request["configured"] else ()
+        return tuple(each for each in found if each not in request["differs"])
 
     def excused() -> bool:
         return keeper.role.muted and not request["muted"]
@@ -86,7 +97,7 @@ async def after_restart(keeper: Keeper, read: Read, request: dict[str, Any]) -> 
         async with asyncio.timeout(float(request["seconds"])):
             while trouble:
                 desired = keeper.desired
-                trouble = fresh() if desired else ("it does not use the configuration",) * request["configured"]
+                trouble = fresh() if desired else missed_file
                 if desired and not trouble:
                     wanted = expected(facts, desired)
                     facts = wanted.facts

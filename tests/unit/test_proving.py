@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from appliance.core.codec import to_json
-from appliance.core.proof import GATEWAY, PARTNER, Fact, Readings
+from appliance.core.proof import GATEWAY, PARTNER, PEER, Fact, Readings
 from appliance.core.state import Desired, Observed, Pair, Role, Ruleset, Uplink
 from appliance.supervisor import proving
 from appliance.supervisor.keeper import Keeper
@@ -84,3 +84,21 @@ def test_a_master_that_is_standby_now_needs_its_partner_only() -> None:
     assert Box(heard, desired=office, role=Role(muted=True)).missing(*facts, muted=True) == (
         "not seen: the gateway of wan answers",
     )
+
+
+def test_where_nobody_could_say_what_works_it_must_only_come_up() -> None:
+    assert Box(SILENT, amiss=[("not done: add address",)]).missing(configured=False) == ()
+
+
+def test_a_branch_is_waited_for_and_a_laptop_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both only ever call by themselves; the third one is called."""
+    networks = {"branch": ("10.20.0.2/32", "192.168.20.0/24"), "laptop": ("10.20.0.3/32",), "hub": ("10.20.0.4/32",)}
+    peers = [
+        SimpleNamespace(public_key=name, allowed_ips=ips, endpoint="192.0.2.1:1" if name == "hub" else None)
+        for name, ips in networks.items()
+    ]
+    facts = tuple(Fact(PEER, f"office.{name}", name) for name in networks)
+    monkeypatch.setattr(proving, "worked", lambda *_: facts)
+    box = Box(ANSWERS, desired=SimpleNamespace(tunnels=[SimpleNamespace(peers=peers)]))
+    found = proving.works(cast(Keeper, box), box.read, None)
+    assert [fact.public_key for fact in found] == ["branch", "hub"]

@@ -13,7 +13,7 @@ from appliance.adapters.errors import Refused
 from appliance.adapters.generation_store import GenerationStore
 from appliance.core import updates
 from appliance.core.generations import KEPT, Generation
-from appliance.core.updates import Record, Verdict, packed, refusal, sentence, unpacked, verdict
+from appliance.core.updates import BootChoice, Record, Verdict, packed, refusal, sentence, unpacked, verdict
 from appliance.core.versions import order
 from appliance.shell import updating
 from appliance.shell.paths import Paths
@@ -45,6 +45,8 @@ def test_what_is_refused(compatible: str, version: str | None, reason: str) -> N
     [
         ("signature verification failed: Verify error: unable to get local issuer certificate\n", "does not know"),
         ("signature verification failed: Verify error: self-signed certificate\n", "does not know"),
+        ("signature verification failed: Verify error: certificate has expired\n", "has run out"),
+        ("signature verification failed: Verify error: certificate is not yet valid\n", "clock is wrong"),
         ("signature verification failed: ECDSA digest_verify_final:\n", "changed or damaged"),
         ("Invalid bundle format: Signature size (3427016312258209065) exceeds bundle size\n", "only a part of one"),
         ("something new\n", "cannot be read: something new"),
@@ -84,7 +86,25 @@ def test_versions_have_their_order() -> None:
     ],
 )
 def test_what_a_boot_makes_of_it(record: Record, booted: str, expected: Verdict) -> None:
-    assert verdict(record, booted) == expected
+    assert verdict(record, booted, BootChoice()) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "booted", "block", "expected"),
+    [
+        (Record(), "A", "ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=1\nB_TRY=3", Verdict.STRAYED),
+        # Somebody chose the other one in the boot menu.
+        (Record(), "A", "ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=1\nB_TRY=0", Verdict.NOTHING),
+        # It was given up before.
+        (Record(), "A", "ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=0\nB_TRY=3", Verdict.NOTHING),
+        (Record(), "B", "ORDER=B A\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY=3", Verdict.NOTHING),
+        (TRIED, "A", "ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=1\nB_TRY=3", Verdict.BACK),
+    ],
+)
+def test_a_box_notices_that_it_is_in_the_wrong_system(
+    record: Record, booted: str, block: str, expected: Verdict
+) -> None:
+    assert verdict(record, booted, updates.boot_choice(block)) == expected
 
 
 def test_a_record_survives_another_version() -> None:
@@ -114,19 +134,21 @@ def test_a_stick_that_stays_in_is_taken_once(version: str, record: Record, reaso
 
 
 @pytest.mark.parametrize(
-    ("block", "following", "good"),
+    ("block", "following", "good", "tried_out"),
     [
-        ("ORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=0\nB_TRY=0", "A", "A"),
+        ("ORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=0\nB_TRY=0", "A", "A", ""),
         # One that was chosen in the boot menu, and one that a power cut met: a counted try is no verdict.
-        ("ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=1\nB_TRY=2", "B", "AB"),
-        ("ORDER=B A\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY=3", "A", "A"),
-        ("ORDER=B A\nA_OK=1\nB_OK=1", "B", "AB"),
-        ("", "", ""),
+        ("ORDER=B A\nA_OK=1\nA_TRY=1\nB_OK=1\nB_TRY=2", "B", "AB", ""),
+        ("ORDER=B A\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY=3", "A", "A", "B"),
+        ("ORDER=B A\nA_OK=1\nB_OK=1", "B", "AB", ""),
+        ("", "", "", ""),
     ],
 )
-def test_what_grub_would_boot(block: str, following: str, good: str) -> None:
+def test_what_grub_would_boot(block: str, following: str, good: str, tried_out: str) -> None:
     text = f"# GRUB Environment Block\n{block}\n" + 900 * "#"
-    assert updates.boot_choice(text) == (following, frozenset(good))
+    choice = updates.boot_choice(text)
+    assert (choice.following, choice.good, choice.tried_out) == (following, frozenset(good), frozenset(tried_out))
+    assert choice.first == block[len("ORDER=") :][:1]
 
 
 @pytest.fixture
@@ -173,6 +195,47 @@ def test_a_kernel_that_never_came_up_is_said(box: Paths) -> None:
     box.update.write_bytes(packed(TRIED))
     assert "it did not come up" in updating.settle(box, lambda _: ())
     assert "it did not come up" in sentence(updating.last(box))
+
+
+def test_a_full_disk_is_no_reason_to_give_a_good_system_up(box: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.update.write_bytes(packed(TRIED))
+
+    def full(path: Path, content: bytes, mode: int) -> None:
+        raise Refused(f"{path} cannot be written: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(updating, "write_whole", full)
+        assert "asked again after the next start" in updating.settle(box, lambda _: ())
+    assert told(box) == ["booted good"]
+    assert "was confirmed" in updating.settle(box, lambda _: ()) and updating.last(box).pending == ""
+
+
+def test_three_power_cuts_in_a_row_do_not_bring_the_old_system_back(
+    box: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six in a row do, and then it is said, and the way to the newer one is open."""
+    monkeypatch.setattr(updating, "restart", lambda: rauc.mark("restart", "box"))
+    confirmed_before = dataclasses.replace(TRIED, pending="", outcome="confirmed")
+    box.update.write_bytes(packed(confirmed_before))
+    box.boot_choice.parent.mkdir(parents=True)
+
+    def boots(slot: str, tried: int) -> str:
+        (box.root / "told").unlink(missing_ok=True)
+        (box.root / "proc/cmdline").write_text(f"rauc.slot={slot}")
+        box.boot_choice.write_text(f"ORDER=B A\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY={tried}\n####")
+        return updating.settle(box, lambda _: ("nobody asks",))
+
+    assert "gets three more" in boots("A", 3)
+    assert told(box) == ["booted good", "other active", "box restart"]
+    boots("B", 1)
+    assert told(box) == ["booted good"] and updating.last(box) == confirmed_before
+    for _ in range(2):
+        boots("A", 3)
+    assert told(box) == ["booted good"]
+    assert "did not come up" in sentence(updating.last(box)) and "rollback" in sentence(updating.last(box))
+    monkeypatch.setattr(rauc, "status", lambda: {"slots": []})
+    works = {"facts": (), "differs": (), "configured": True, "muted": False}
+    assert updating.roll_back(box, works).pending == "B"
 
 
 def test_the_way_back_is_open_although_a_try_is_counted(box: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
