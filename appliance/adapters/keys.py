@@ -118,6 +118,11 @@ class Keys:
                 self.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_whole(path, text.encode() + b"\n", 0o600)
 
+    def files(self, keys: Iterable[str], secrets: Iterable[str]) -> list[Path]:
+        """Where these lie, or would. Raises Refused for what is no name."""
+        halves = [self.keys / f"{_plain(name)}.{half}" for name in keys for half in ("key", "pub")]
+        return [*halves, *(self.secrets / _plain(name) for name in secrets)]
+
     def digests(self) -> SecretDigests:
         """Of every secret on the box, each file read once; unreadable ones are left out."""
         preshared, texts = {}, {}

@@ -55,6 +55,15 @@ def restart_engine(device: str) -> None:
         _run("systemctl", "kill", "--signal=KILL", engine_unit(device))
 
 
+def shutting_down() -> bool:
+    """Whether the whole machine is (systemctl(1), is-system-running)."""
+    try:
+        done = subprocess.run(["systemctl", "is-system-running"], capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.strip() == "stopping"
+
+
 def start(unit: str) -> None:
     _run("systemctl", "start", unit)
 

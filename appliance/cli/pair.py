@@ -16,7 +16,7 @@ import os
 import sys
 
 from appliance.cli import session
-from appliance.cli.client import ask, file_request, stop_on_problems
+from appliance.cli.client import SilentSupervisor, ask, file_request, stop_on_problems
 from appliance.cli.failure import Failure
 from appliance.core.pair.enrolment import MINUTES, Code, read_code
 from appliance.shell.paths import Paths
@@ -83,10 +83,20 @@ def join_by_code(options: argparse.Namespace) -> str:
             f"appliance pair join --replace {code}"
         )
     try:
-        welcome = join(Paths(options.root), code)
+        welcome, before = join(Paths(options.root), code)
     except NotEnrolled as error:
         raise Failure(str(error)) from None
     request = {"confirm": "auto", "origin": session.caller(), "within": 90.0}
-    answer = ask(options, {**file_request("apply", welcome.file.encode()), **request})
-    stop_on_problems("the other box's file", answer)
+    try:
+        answer = ask(options, {**file_request("apply", welcome.file.encode()), **request})
+        stop_on_problems("the other box's file", answer)
+    except Failure as error:
+        if not status["site"] or isinstance(error, SilentSupervisor):
+            raise  # mended, `appliance apply` goes on with what is here now
+        try:
+            before.restore()
+            ask(options, {"verb": "repair"})
+        except (NotEnrolled, Failure) as refused:
+            raise Failure(f"{error}; and {refused}") from None
+        raise Failure(f"{error}; this box is what it was, {status['box']} of {status['site']}") from None
     return f"this is {welcome.box} of {welcome.site} now, beside {welcome.inviter}; see `appliance status`"

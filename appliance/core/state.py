@@ -315,6 +315,11 @@ class Pair:
 
     partner: str
     preferred: bool
+    """It takes the role back when it is ready."""
+    begins: bool
+    """Of two that boot at once it goes first."""
+    holds: bool
+    """Neither is preferred: whoever is master stays it."""
     device: str
     """Of the network that failover.pair_link names."""
     own: str

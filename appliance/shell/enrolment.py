@@ -140,10 +140,11 @@ def _one(listener: socket.socket, end: float, code: Code, keys: Keys, welcome: W
 # -- the joining box --------------------------------------------------------------------------------------------------
 
 
-def join(paths: Paths, code: Code) -> Welcome:
-    """Finds the inviting box, and takes what it gives to disk. Raises NotEnrolled.
+def join(paths: Paths, code: Code) -> tuple[Welcome, Before]:
+    """Finds the inviting box, and takes what it gives to disk; also returns what was there before. Raises NotEnrolled,
+    when all is as before.
 
-    Interrupted, it is to be done again: everything is written whole, and the name of the box last of all.
+    After a power cut it is to be done again: everything is written whole, and the name of the box last of all.
     """
     keys = Keys(paths.state)
     keys.private_key(PAIR_DEVICE)
@@ -161,15 +162,43 @@ def join(paths: Paths, code: Code) -> Welcome:
             raise NotEnrolled("the other box runs another version; update it first") from None
         if not sound(welcome):
             raise NotEnrolled("what the other box gave is not whole; nothing was taken")
+        before = Before(paths, keys, welcome)
         try:
             _take(paths, keys, welcome)
             channel.send({"taken": True})
             channel.receive()
-        except Refused as error:
-            raise NotEnrolled(str(error)) from None
-        except (WrongCode, Broken):
-            raise NotEnrolled("the connection ended in the middle; invite and join once more") from None
-    return welcome
+        except (Refused, WrongCode, Broken) as error:
+            before.restore()
+            ended = "the connection ended in the middle; invite and join once more"
+            raise NotEnrolled(str(error) if isinstance(error, Refused) else ended) from None
+    return welcome, before
+
+
+class Before:
+    """The files that joining writes over, as they were: for a box that was at work and cannot do what it was given."""
+
+    def __init__(self, paths: Paths, keys: Keys, welcome: Welcome) -> None:
+        written = keys.files(welcome.keys, welcome.secrets)
+        written += [keys.keys / f"{PARTNER_KEY}.pub", paths.configuration, paths.box]
+        self.files = {path: _read(path) for path in written}
+
+    def restore(self) -> None:
+        """Raises NotEnrolled where the disk does not take it."""
+        for path, (content, mode) in self.files.items():
+            try:
+                if content is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    write_whole(path, content, mode)
+            except (Refused, OSError) as error:
+                raise NotEnrolled(f"what was here before could not be put back: {error}") from None
+
+
+def _read(path: Path) -> tuple[bytes | None, int]:
+    try:
+        return path.read_bytes(), path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return None, 0
 
 
 def _found(code: Code) -> socket.socket:

@@ -21,7 +21,7 @@ from appliance.core.codec import from_json, to_json
 from appliance.core.lent import leases
 from appliance.core.pair.names import NEVER, NOTIFY_FIFO, PROTOCOL_PORT, READY_FILE
 from appliance.core.plan import engine_for
-from appliance.core.state import ALONE, Desired, Observed, Role
+from appliance.core.state import ALONE, Desired, Observed, Pair, Role
 from appliance.core.takeover import Machine as Takeover
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
@@ -38,6 +38,7 @@ log = logging.getLogger("appliance.pair")
 
 STATE = Path("/run/appliance/pair.json")
 CLOCK_JUMP_SECONDS = 0.05
+ASK_AGAIN_SECONDS = 0.5
 NOT_MASTER = {"BACKUP", "FAULT", "STOP"}
 
 
@@ -59,7 +60,14 @@ class PairDriver:
         self.machine = machine
         self.shell = TakeoverShell(machine, desired)
         redials = desired.box > desired.pair.partner
-        self.takeover = Takeover(desired.box, secrets.token_hex(8), desired.pair.preferred, redials=redials)
+        self.takeover = Takeover(
+            desired.box,
+            secrets.token_hex(8),
+            desired.pair.preferred,
+            redials=redials,
+            begins=desired.pair.begins,
+            holds=desired.pair.holds,
+        )
         self.socket = PairSocket(self.pair.own, self.pair.partner_address, PROTOCOL_PORT, self._datagram)
         self.fifo = vrrp_fifo.VrrpFifo(Path(NOTIFY_FIFO))
         self.strangers = Strangers(self._stranger)
@@ -147,12 +155,7 @@ class PairDriver:
     def serves(self, desired: Desired) -> bool:
         """Whether this driver is the one for that configuration, or another must be made."""
         pair = desired.pair
-        return pair is not None and (pair.own, pair.partner_address, pair.preferred, pair.partner) == (
-            self.pair.own,
-            self.pair.partner_address,
-            self.pair.preferred,
-            self.pair.partner,
-        )
+        return pair is not None and _identity(pair) == _identity(self.pair)
 
     def configured(self, desired: Desired, generation: int) -> None:
         """Another configuration is running; `generation` is the confirmed one."""
@@ -396,7 +399,7 @@ class PairDriver:
             case a.CommitConnections():
                 self._conntrackd("-c", "-f", "-R", then=lambda: e.Committed(now()))
             case a.AskConnections():
-                self._conntrackd("-n", then=lambda: e.ConnectionsReceived(now()))
+                self._ask_connections()
             case a.SendConnections():
                 self._conntrackd("-B")
             case a.TellPartner(hello=hello):
@@ -430,7 +433,7 @@ class PairDriver:
                 self.shell.announce()
             case a.ReadPeers():
                 self.queue.append(e.PeersRead(self.shell.readings(), now()))
-            case a.RaiseFloor(wall=wall):
+            case a.WriteFloor(wall=wall):
                 write_floor(self.paths, wall)
             case a.StepClock(wall=wall):
                 self._step_clock(wall)
@@ -446,8 +449,8 @@ class PairDriver:
         child = self.shell.conntrackd(option)
 
         def ended() -> None:
-            if child:
-                child.wait()
+            if child and child.wait():
+                log.warning("`conntrackd %s` failed; see `journalctl -u appliance-conntrackd`", option)
             if then:
                 self.handle(then())
             if more and not self.closed:
@@ -457,6 +460,28 @@ class PairDriver:
             vrrp_fifo.watch_process(child.pid, ended)
         else:
             asyncio.get_running_loop().call_soon(ended)
+
+    def _ask_connections(self) -> None:
+        """Until the daemon has taken the question: it may be starting, as the box is. After Timers.connections the
+        takeover no longer waits for the answer, and says so."""
+        child = self.shell.conntrackd("-n")
+
+        def ended() -> None:
+            if child is None or child.wait() == 0:
+                self.handle(e.ConnectionsReceived(time.monotonic()))
+            elif not self.closed and self.takeover.box.connections_until is not None:
+                asyncio.get_running_loop().call_later(ASK_AGAIN_SECONDS, self._ask_connections)
+
+        if child:
+            vrrp_fifo.watch_process(child.pid, ended)
+        else:
+            asyncio.get_running_loop().call_soon(ended)
+
+    def going_down(self) -> None:
+        """The box is being shut down. What both boxes have the same hardware address for is not left up beside the
+        other one's; whoever gets the role now has it up already, or in a moment."""
+        if self.shell.uplinks:
+            self.shell.mute()
 
     def _store(self, **values: object) -> None:
         self.state.update(values)
@@ -470,6 +495,11 @@ class PairDriver:
     def report(self) -> dict[str, Any]:
         """For `status`."""
         return dict(to_json(self.takeover.report()))
+
+
+def _identity(pair: Pair) -> tuple[object, ...]:
+    """What a driver is made for."""
+    return pair.own, pair.partner_address, pair.partner, pair.preferred, pair.begins, pair.holds
 
 
 def _stored() -> dict[str, Any]:

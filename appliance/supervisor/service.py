@@ -136,6 +136,8 @@ class Supervisor:
         gc.freeze()
         await self._loop()
         daemon.notify("STOPPING=1")
+        if self.pair and systemd.shutting_down():
+            self.pair.going_down()
         beat.cancel()
         self._note_last_seen()
         self.last_seen.keep()
@@ -389,6 +391,10 @@ class Supervisor:
                     return self._invitation()
                 case "enrolled":
                     return await self._enrolled()
+                case "repair":
+                    # Keys were put back by a command, which nothing else tells of.
+                    self.wake.set()
+                    return {}
                 case other:
                     return {"error": f"the supervisor does not know {other!r}"}
         except ConfigurationError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,8 @@ log = logging.getLogger("appliance.step")
 BEGIN_SECONDS = 60.0
 SHORT_SECONDS = 5.0
 CATCH_UP_SECONDS = 90.0
+AGAIN_SECONDS, AGAIN_MOST_SECONDS = 120.0, 3600.0
+"""After so long a standby tries again what did not work on it, doubling: a cable may have been out, a line down."""
 
 
 class Step:
@@ -56,6 +59,8 @@ class Step:
         self.server = pair_stream.PairServer(pair.own, pair.partner_address, PROTOCOL_PORT, self._answer)
         self.catching_up: asyncio.Task[None] | None = None
         self.refused: tuple[int, str] = (0, "")
+        self.again_at = float("inf")
+        self.again_after = AGAIN_SECONDS
         self.note = ""
 
     async def start(self) -> None:
@@ -76,6 +81,11 @@ class Step:
     def generation(self) -> int:
         hello = self.heard()
         return hello.generation if hello else 0
+
+    @property
+    def digest(self) -> str:
+        hello = self.heard()
+        return hello.digest if hello else ""
 
     async def begin(self, generation: Generation, desired: Desired) -> None:
         """Has the partner try it. Raises ApplyFailed with its reason."""
@@ -178,7 +188,9 @@ class Step:
         busy = self.trials.trial is not None or self.trials.lock.locked()
         if busy or (self.catching_up and not self.catching_up.done()):
             return
-        if (hello.generation, hello.digest) != self.refused:
+        # Never a master: what it serves with is not put on trial without anybody's asking.
+        again = time.monotonic() >= self.again_at and self.trials.keeper.role.muted
+        if (hello.generation, hello.digest) != self.refused or again:
             self.catching_up = asyncio.create_task(self._catch_up(hello))
 
     async def _catch_up(self, hello: Hello) -> None:
@@ -196,16 +208,18 @@ class Step:
         except Refused as error:
             log.info("%s is ahead, and %s", self.name, error)  # asked again with the next hello
         except ConfigurationError as error:
-            self._cannot(hello, error.problems[0].line("appliance.yaml"))
-        except (ApplyFailed, Damaged, KeyError, ValueError) as error:
-            self._cannot(hello, str(error))
+            # This box's system and its cards say so, and they do not change their mind.
+            self._cannot(hello, error.problems[0].line("appliance.yaml"), float("inf"))
+        except (ApplyFailed, Damaged, KeyError, TypeError, ValueError, AttributeError) as error:
+            self._cannot(hello, str(error), self.again_after)
+            self.again_after = min(2 * self.again_after, AGAIN_MOST_SECONDS)
         else:
-            self.note = ""
+            self.note, self.again_after = "", AGAIN_SECONDS
             log.info("caught up with %s: generation %d", self.name, generation.number)
 
-    def _cannot(self, hello: Hello, why: str) -> None:
-        """Once for each generation; another one is tried again."""
-        self.refused = (hello.generation, hello.digest)
+    def _cannot(self, hello: Hello, why: str, seconds: float) -> None:
+        """Another generation is tried at once, this one after so many seconds."""
+        self.refused, self.again_at = (hello.generation, hello.digest), time.monotonic() + seconds
         self.note = f"{self.name} has generation {hello.generation}, which does not run here: {why}"
         log.error("%s", self.note)
 

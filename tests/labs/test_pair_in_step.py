@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Box, Lab, Probe, wait_for
+from tests.labs.faults.pair import filtered
 from tests.labs.office import status
 from tests.labs.pair import HOST, LAPTOP, Duo, pair
 from tests.labs.signers import Signers
@@ -174,6 +175,25 @@ def test_who_was_away_catches_up(duo: Duo) -> None:
     assert own == duo.bravo.sh(
         "cat /data/appliance/box /data/appliance/keys/wg-pair.key /data/appliance/keys/pair-partner.pub"
     )
+
+
+def test_changed_apart_the_file_that_is_applied_again_is_for_both(duo: Duo) -> None:
+    """Neither is ahead of the other; whoever applies what runs on his box, has it run on both."""
+    file = text(duo)
+    with filtered(duo.alpha, duo.bravo, rule="udp dport 51819 drop"):
+        alone = lambda: not any(pair(box)["partner"]["alive"] for box in (duo.alpha, duo.bravo))  # noqa: E731
+        wait_for(alone, 15, "neither hears the other")
+        for box, service in ((duo.alpha, "ldap"), (duo.bravo, "imaps")):
+            apply(box, file.replace(RULE, ALLOWED.format(service)), "--confirm", "auto")
+    wait_for(lambda: pair(duo.alpha)["partner"]["alive"], 15, "they hear each other again")
+    assert not in_step(duo) and generation(duo.alpha) == generation(duo.bravo)
+    mine = text(duo)
+    assert "on trial, on both boxes" in apply(duo.alpha, mine)
+    duo.bravo.run("appliance", "confirm")
+    wait_for(lambda: in_step(duo), 20, "the pair is in step")
+    assert duo.bravo.run("appliance", "history", str(generation(duo.bravo))).stdout == mine
+    # Where all is in step there is nothing to do.
+    assert "on trial" not in apply(duo.bravo, mine)
 
 
 def test_the_master_dies_during_a_trial(duo: Duo) -> None:

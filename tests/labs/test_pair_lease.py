@@ -248,6 +248,38 @@ def test_the_gateway_is_silent(duo: LeaseDuo) -> None:
     prefer_alpha(duo)
 
 
+def test_a_dead_line_that_is_tried_again_goes_back_to_the_living_one(duo: LeaseDuo) -> None:
+    """A box that wants the role, and has forgotten that its line was dead: the other one's lived until then."""
+    as_before(duo)
+    with forgotten(duo), deaf(duo, duo.alpha):
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 20, "bravo is master")
+        wait_for(lambda: "wan" in pair(duo.bravo)["living_uplinks"], 10, "it answers bravo")
+        duo.alpha.sh("systemctl restart appliance")
+        wait_for(lambda: pair(duo.alpha).get("role") == "master", 30, "alpha tries")
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 30, "alpha gives it back")
+    prefer_alpha(duo)
+
+
+def test_a_master_that_is_told_to_go_down(duo: LeaseDuo) -> None:
+    """While it shuts down, too, the hardware address that both have is up on one box only."""
+    as_before(duo)
+    both: list[bool] = []
+
+    def is_off() -> bool:
+        shown = [box.run("ip", "-o", "link", "show", "up", check=False).stdout for box in (duo.alpha, duo.bravo)]
+        both.append(all("lease-wan" in each for each in shown))
+        return not duo.alpha.running
+
+    with kept(duo, "reboot of the master"):
+        duo.alpha.run("systemctl", "--no-block", "poweroff")
+        wait_for(lambda: pair(duo.bravo).get("role") == "master", 10, "bravo is master")
+        wait_for(is_off, 30, "alpha is off")
+    assert len(both) > 3 and not any(both), both
+    duo.alpha.power_cut()
+    duo.alpha.boot()
+    prefer_alpha(duo)
+
+
 @contextmanager
 def forgotten(duo: LeaseDuo) -> Iterator[None]:
     """Afterwards alpha wants the role again, also where the test failed: a supervisor that starts knows of no hour."""

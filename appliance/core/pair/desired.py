@@ -33,7 +33,9 @@ def desired_pair(config: Config, box: str) -> Pair | None:
                 routers.append(Router(interface.device, str(virtual.ip), str(gateway)))
     return Pair(
         partner=partner,
-        preferred=(config.failover.prefer or next(iter(config.boxes))) == box,
+        preferred=config.failover.prefer == box,
+        begins=(config.failover.prefer or next(iter(config.boxes))) == box,
+        holds=config.failover.prefer is None,
         device=interfaces[config.failover.pair_link].device,
         own=str(own),
         partner_address=str(other),

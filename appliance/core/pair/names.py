@@ -34,6 +34,8 @@ VIRTUAL_TABLE = 50
 
 READY = 100
 """Takes the role from a partner with less: 254 on the preferred box, 250 on the other."""
+HELD = 104
+"""A ready master of a pair whose file prefers neither box: no standby takes the role from it, whichever comes first."""
 UNHEARD = 70
 """A standby that is ready as far as it can know: its partner's supervisor fell silent. Takes the role from a master
 that nobody looks after, and from none that is well."""

@@ -177,7 +177,7 @@ class ReadPeers:
 
 
 @dataclass(frozen=True, slots=True)
-class RaiseFloor:
+class WriteFloor:
     """Writes the time floor to disk: `wall`, seconds since 1970."""
 
     wall: float
@@ -226,7 +226,7 @@ type Action = (
     | KeepVirtualRoutes
     | Announce
     | ReadPeers
-    | RaiseFloor
+    | WriteFloor
     | StepClock
     | Note
 )

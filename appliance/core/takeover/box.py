@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from appliance.core.pair.names import HELD, READY
 from appliance.core.state import Lease
 from appliance.core.takeover.actions import Action, Note, SetKeepalive, StepClock, TellPartner
 from appliance.core.takeover.calls import Calls
@@ -21,10 +22,14 @@ from appliance.core.takeover.uplinks import Uplinks
 class Box:
     """Times are monotonic; None where nothing is waited for."""
 
-    def __init__(self, name: str, incarnation: str, preferred: bool, timers: Timers, redials: bool) -> None:
+    def __init__(
+        self, name: str, incarnation: str, preferred: bool, timers: Timers, redials: bool, begins: bool, holds: bool
+    ) -> None:
         self.name = name
         self.incarnation = incarnation
         self.preferred = preferred
+        self.begins = begins
+        self.holds = holds
         self.redials = redials
         self.timers = timers
         self.now = 0.0
@@ -122,6 +127,11 @@ class Box:
         if self.boot_until is not None:
             return BOOT
         return YIELDING if self.vrrp == MASTER else STANDBY
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether keepalived was told so."""
+        return self.said in (READY, HELD)
 
     def do(self, *actions: Action) -> None:
         self.out += actions

@@ -4,7 +4,8 @@ A peer refuses an initiation whose timestamp is not above the last one that it s
 section 5.4.2). A box without a battery clock boots in the past. The floor on disk is written ahead of time, so that it
 is written rarely. It is exact to that many minutes only, so it counts for a clock that is not synchronised, has no
 partner who knows better, and was behind the time of writing when the box started: a battery clock is not. A clock set
-too far ahead locks the box out just as well, once it is set back.
+too far ahead locks the box out just as well, once it is set back; what is on disk then goes back with it, or the next
+boot would set the clock ahead again.
 """
 
 from __future__ import annotations
@@ -45,8 +46,13 @@ class Floor:
         return now + self.offset
 
     def tell(self, floor: float, clock: float) -> None:
-        """What the partner says: the floor that it knows, and its clock where that is synchronised (otherwise 0)."""
+        """What the partner says: the floor that it knows, and its clock where that is synchronised (otherwise 0).
+
+        What is later than a synchronised clock came from one that was wrong.
+        """
         self.told = max(self.told, floor, 0.0 if self.trusted else clock)
+        if clock:
+            self.told = min(self.told, clock)
 
     @property
     def known(self) -> float:
@@ -91,8 +97,9 @@ class Floor:
         """What is to be written to disk, when it is time to."""
         if self.behind(now) and not self.trusted:
             return None
-        latest = max(self.wall(now), self.told)
-        if latest + self.timers.floor_lead <= self.stored:
+        latest = self.wall(now) if self.trusted else max(self.wall(now), self.told)
+        too_far = self.trusted and self.stored > latest + self.timers.floor_ahead + self.timers.floor_lead
+        if latest + self.timers.floor_lead <= self.stored and not too_far:
             return None
         self.stored = latest + self.timers.floor_ahead
         return self.stored

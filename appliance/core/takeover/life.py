@@ -59,7 +59,7 @@ def boot_due(box: Box) -> None:
 
     Where it runs already and did so, only the supervisor being new, the takeover waits for that.
 
-    Of two that boot at once the preferred one goes first. The other would be elected for a tenth of a second, and
+    Of two that boot at once one goes first (state.Pair.begins). The other would be elected for a tenth of a second, and
     whoever called it in that time would have a session that nobody knows of.
     """
     if box.boot_until is None:
@@ -69,7 +69,7 @@ def boot_due(box: Box) -> None:
             box.step_clock()
         return
     partner = box.partner
-    complete = partner.alive and box.table.version >= partner.version and (box.preferred or partner.active)
+    complete = partner.alive and box.table.version >= partner.version and (box.begins or partner.active)
     if box.now >= box.boot_until or complete:
         box.boot_until = None
         if box.alive_at is None:

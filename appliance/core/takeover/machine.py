@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.core.pair.names import READY
 from appliance.core.takeover import contest, leases, life, links, readiness, redial, role
 from appliance.core.takeover import events as e
-from appliance.core.takeover.actions import Action, RaiseFloor, SetEndpoints
+from appliance.core.takeover.actions import Action, SetEndpoints, WriteFloor
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.hello import Hello
 from appliance.core.takeover.report import PartnerReport, Report
@@ -18,7 +17,7 @@ class Machine:
     """Best told ConfigurationChanged before Started: then a box that is master already knows whom to call.
 
     `incarnation` is to be another one at each start of the supervisor; `preferred`: `failover.prefer` names it;
-    `redials`: true for one of the two boxes.
+    `redials`: true for one of the two boxes. `begins`, `holds`: as in state.Pair.
     """
 
     def __init__(
@@ -28,8 +27,10 @@ class Machine:
         preferred: bool = False,
         timers: Timers | None = None,
         redials: bool = False,
+        begins: bool = False,
+        holds: bool = False,
     ) -> None:
-        self.box = Box(box, incarnation, preferred, timers or Timers(), redials)
+        self.box = Box(box, incarnation, preferred, timers or Timers(), redials, begins or preferred, holds)
 
     def handle(self, event: e.Event) -> tuple[Action, ...]:
         """What is to be done now, in this order. Time never runs backwards here."""
@@ -109,7 +110,7 @@ class Machine:
             why=box.why,
             epoch=box.epoch,
             muted=box.muted,
-            ready=box.said == READY,
+            ready=box.is_ready,
             not_ready=readiness.shown(box),
             partner=partner,
             dead_uplinks=box.uplinks.dead(),
@@ -207,7 +208,7 @@ class Machine:
             box.step_clock()
             floor = box.floor.write(box.now)
             if floor is not None:
-                box.do(RaiseFloor(floor))
+                box.do(WriteFloor(floor))
             box.tell()
 
     def _phase(self, name: str) -> None:

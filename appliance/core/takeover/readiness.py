@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from appliance.core.pair.names import NEVER, NOT_READY, READY, UNHEARD
+from appliance.core.pair.names import HELD, NEVER, NOT_READY, READY, UNHEARD
 from appliance.core.takeover.actions import AskUplinks, SetReady
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.hello import ACTIVE, Hello
@@ -25,7 +25,7 @@ def _number(box: Box) -> int:
     if box.now < box.listens_until:
         return NEVER
     if box.able and not _given(box) and box.handover_until is None:
-        return READY
+        return HELD if box.holds and not box.muted else READY
     return UNHEARD if _unheard(box) else NOT_READY
 
 
@@ -83,6 +83,8 @@ def _out_of_step(box: Box, partner: Hello) -> Iterator[str]:
         yield "the two boxes have different configurations"
     if box.preferred and box.now - box.partner.promoted_at < box.timers.fresh:
         yield "the other box has just become master, and is still hearing from its peers"
+    if not box.uplinks.asked_once or box.uplinks.unknown():
+        yield "it does not know yet whether its uplinks lead anywhere"
     if box.synced_epoch != partner.epoch:
         yield "it has not received all the peers' endpoints"
     if box.connections_until is not None:

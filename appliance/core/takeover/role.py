@@ -41,7 +41,7 @@ def promote(box: Box, why: str, again: bool = False) -> None:
     box.table.restamp(box.epoch, box.peers)
     box.muted = False
     box.sessions = {}
-    box.uplinks.role_taken()
+    box.uplinks.role_taken(box.partner.uplinks)
     # A partner that was heard just now: its adverts should have been, too.
     heard = box.now - box.partner.heard_at <= box.timers.hello + box.timers.stall
     box.elected_at = box.now if heard and not again else None

@@ -112,6 +112,8 @@ class Timers:
     """Gateways are asked so often; one question each."""
     uplink_misses: int = 3
     """An uplink is dead when its gateway left so many in a row unanswered."""
+    uplink_misses_new: int = 12
+    """The same for the gateway of a lease that never answered here, and did at the other box."""
     uplink_calm: float = 5.0
     """A dead one counts again after answering for so long."""
     uplink_doubt: float = 0.5

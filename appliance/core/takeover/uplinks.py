@@ -6,7 +6,8 @@ counts again only after it has answered for a while.
 
 The gateway of a lease only the master can ask: the other box has a cable, and no address. So such an uplink is given
 away on trust, once: who lost the role while its own was dead does not want it back for an hour, as long as the other
-box can do it justice, and a gateway that never answered here is not missed.
+box can do it justice. A gateway that never answered here is not missed, unless the other box had its answers when the
+role came; then it has longer, since a line that moved may take its time.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class Uplinks:
         self.ask_at: float | None = None
         self.asked: tuple[float, float] = (NEVER, NEVER)
         """When they were last asked, and the time before that, which is what the next answers are about."""
+        self.reads = 0
+        self.lived: frozenset[str] = frozenset()
+        """The uplinks that led somewhere at the other box when the role came here."""
         self.tried: dict[str, float] = {}
         """Learned ones that were dead here when the role went, and until when that counts."""
 
@@ -52,7 +56,8 @@ class Uplinks:
 
     def read(self, answers: Mapping[str, bool], learned: Collection[str] = ()) -> None:
         """By name, whether the gateway has answered what it was asked the time before last."""
-        at = self.asked[1]
+        timers, at = self.timers, self.asked[1]
+        self.reads += 1
         self.seen = {name: self.seen.get(name) or Seen(learned=name in learned) for name in answers}
         for name, answered in answers.items():
             seen = self.seen[name]
@@ -61,14 +66,26 @@ class Uplinks:
                     seen.back_since = at
                 seen.twice_at = seen.answered_at if seen.silent_since is None else NEVER
                 seen.answered_at, seen.silent_since, seen.missed = at, None, 0
-                seen.dead = seen.dead and at < seen.back_since + self.timers.uplink_calm
+                seen.dead = seen.dead and at < seen.back_since + timers.uplink_calm
                 continue
-            if seen.learned and seen.answered_at == NEVER:
+            new = seen.learned and seen.answered_at == NEVER
+            if new and name not in self.lived:
                 continue
             seen.twice_at = NEVER
             seen.silent_since = at if seen.silent_since is None else seen.silent_since
             seen.missed += 1
-            seen.dead = seen.dead or seen.missed >= self.timers.uplink_misses
+            seen.dead = seen.dead or seen.missed >= (timers.uplink_misses_new if new else timers.uplink_misses)
+
+    def unknown(self) -> tuple[str, ...]:
+        """Those that have neither answered here nor been found dead, for lack of time. A lease's cannot be asked."""
+        return tuple(
+            name for name, seen in self.seen.items() if seen.answered_at == NEVER and not (seen.dead or seen.learned)
+        )
+
+    @property
+    def asked_once(self) -> bool:
+        """Whether there was an answer, or none, to a first question."""
+        return self.reads > 1
 
     def dead(self) -> tuple[str, ...]:
         return tuple(name for name, seen in self.seen.items() if seen.dead)
@@ -79,8 +96,10 @@ class Uplinks:
         self.tried |= {name: until for name, seen in self.seen.items() if seen.dead and seen.learned}
         self.seen = {name: seen for name, seen in self.seen.items() if not seen.learned}
 
-    def role_taken(self) -> None:
+    def role_taken(self, other: Mapping[str, float]) -> None:
+        """`other`: as in `outdone`."""
         self.tried = {}
+        self.lived = frozenset(other)
 
     def was_dead(self, now: float) -> tuple[str, ...]:
         """Those that this box gave away, not long ago."""

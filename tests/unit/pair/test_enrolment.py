@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.adapters.enrolment_channel import Broken, Channel, WrongCode
+from appliance.adapters.keys import Keys
 from appliance.core.pair.enrolment import (
     ENROLMENT_NETWORK,
     Code,
@@ -24,6 +26,8 @@ from appliance.core.pair.enrolment import (
     read_code,
     sound,
 )
+from appliance.shell.enrolment import Before
+from appliance.shell.paths import Paths
 
 KEY = "MDjxVfjG5F5MSou2m18I/4AKH/SShejeviOlgzxtBRI="
 GIVEN = {"keys": {"wg-office": KEY}}
@@ -170,3 +174,22 @@ def test_nothing_secret_is_on_the_wire() -> None:
     conversation(CODE, CODE, look)
     wire = b"".join(seen)
     assert KEY.encode() not in wire and CODE.password.encode() not in wire and json.dumps(GIVEN).encode() not in wire
+
+
+def test_a_box_that_cannot_do_what_it_was_given_is_what_it_was(tmp_path: Path) -> None:
+    """Its own keys, file and name are as before; of the new ones nothing is left."""
+    paths, keys = Paths(tmp_path), Keys(tmp_path / "data/appliance")
+    for path, content in ((keys.keys / "wg-office.key", "own"), (keys.keys / "wg-office.pub", "own"), (paths.box, "x")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        path.chmod(0o640)
+    given = {"wg-office": KEY, "wg-guests": KEY}
+    welcome = Welcome("zurich", "bravo", "alpha", KEY, given, {"provider": "password"}, "version: 1")
+    before = Before(paths, keys, welcome)
+    for path in before.files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("new")
+    before.restore()
+    left = {path.relative_to(paths.state): path.read_text() for path in paths.state.rglob("*") if path.is_file()}
+    assert left == {Path("keys/wg-office.key"): "own", Path("keys/wg-office.pub"): "own", Path("box"): "x"}
+    assert (keys.keys / "wg-office.key").stat().st_mode & 0o777 == 0o640

@@ -41,7 +41,10 @@ class Bench:
         return tuple(done)
 
     def start(self, **more: Any) -> tuple[a.Action, ...]:
-        return self.tell(e.Started(**{"now": self.now, "wall": WALL + self.now, "trusted": True, **more}))
+        done = self.tell(e.Started(**{"now": self.now, "wall": WALL + self.now, "trusted": True, **more}))
+        for _ in range(2):  # the first question, and what came of it: it has no gateway to ask
+            self.tell(e.UplinksRead({}, self.now))
+        return done
 
     def hear(self, role: str = "backup", epoch: int = 0, **more: Any) -> tuple[a.Action, ...]:
         self.partner += 1

@@ -23,7 +23,8 @@ STEP = 0.01
 ADVERT = 0.1
 ROUND_TRIP = 0.02
 TIMERS = Timers()
-PRIORITY = {"alpha": 254, "beta": 250}
+PRIORITY = {True: {"alpha": 254, "beta": 250}, False: {"alpha": 250, "beta": 249}}
+"""By whether alpha is preferred."""
 
 
 @dataclass
@@ -37,7 +38,12 @@ class Keepalived:
 
     @property
     def priority(self) -> int:
-        return PRIORITY[self.node.name] - READY + self.node.fit_for - (0 if self.node.uplink_cable else 110)
+        return (
+            PRIORITY[self.node.world.prefers][self.node.name]
+            - READY
+            + self.node.fit_for
+            - (0 if self.node.uplink_cable else 110)
+        )
 
     def become(self, state: str) -> None:
         now = self.node.world.now
@@ -191,7 +197,9 @@ class Node:
             return
         self.starts += 1
         self.deadline = None
-        self.machine = Machine(self.name, f"{self.name}-{self.starts}", self.name == "alpha", TIMERS)
+        first, prefers = self.name == "alpha", self.world.prefers
+        number = f"{self.name}-{self.starts}"
+        self.machine = Machine(self.name, number, first and prefers, TIMERS, begins=first, holds=not prefers)
         self.unattended_since = None
         now = self.world.now
         # What it said while nobody listened waits in the FIFO, and is what the addresses say.
@@ -386,11 +394,11 @@ class Node:
             case a.ReadPeers():
                 world.later(STEP, lambda: self.notify(e.PeersRead(self.read(), world.now)))
             case a.AskUplinks():
-                if self.asked is not None:
-                    self.waiting.append(e.UplinksRead({"wan": self.asked}, world.now))
+                answers = {} if self.asked is None else {"wan": self.asked}
+                self.waiting.append(e.UplinksRead(answers, world.now))
                 self.asked = self.gateway
-            case a.RaiseFloor(wall=wall):
-                assert wall > self.floor
+            case a.WriteFloor(wall=wall):
+                assert wall > self.floor or self.trusted
                 self.floor = wall
             case a.StepClock(wall=wall):
                 if self.wall < wall:
@@ -426,9 +434,13 @@ class Node:
 
 
 class World:
-    def __init__(self, fates: Callable[[], int] = lambda: 0, peers: int = 6, unreachable: int = 0) -> None:
-        """`fates`: a number for each hello, of which losses, delays and doubles are made; 0 is kind."""
+    def __init__(
+        self, fates: Callable[[], int] = lambda: 0, peers: int = 6, unreachable: int = 0, prefers: bool = True
+    ) -> None:
+        """`fates`: a number for each hello, of which losses, delays and doubles are made; 0 is kind. `prefers`: alpha
+        is preferred."""
         self.now = 0.0
+        self.prefers = prefers
         self.fates = fates
         self.queue: list[tuple[float, int, Callable[[], None]]] = []
         self.count = 0
@@ -513,9 +525,9 @@ class World:
         return found[0] if len(found) == 1 else None
 
 
-def settled(peers: int = 6, unreachable: int = 0, fates: Callable[[], int] = lambda: 0) -> World:
+def settled(peers: int = 6, unreachable: int = 0, fates: Callable[[], int] = lambda: 0, prefers: bool = True) -> World:
     """Both boxes up, alpha master, every peer known."""
-    world = World(fates, peers, unreachable)
+    world = World(fates, peers, unreachable, prefers)
     world.alpha.boot()
     world.beta.boot()
     world.run(3.0)

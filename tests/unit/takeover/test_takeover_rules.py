@@ -11,6 +11,7 @@ from takeover_steps import WALL, Bench, kinds, only
 from appliance.core.codec import from_json, to_json
 from appliance.core.pair.names import NOT_READY, READY
 from appliance.core.state import Lease
+from appliance.core.takeover import Timers
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
 from appliance.core.takeover.hello import Entry, Hello
@@ -118,10 +119,25 @@ def test_a_partners_clock_is_better_than_the_floor_on_disk() -> None:
     assert only(a.StepClock, done)[0].wall == pytest.approx(WALL, abs=0.2)
 
 
+def test_a_clock_that_was_in_the_future_does_not_come_back_with_the_next_boot() -> None:
+    """The floor on disk follows a synchronised clock down; and the partner does not take it for what it is not."""
+    bench = Bench()
+    years = 4e8
+    bench.start(wall=WALL + years, trusted=False)
+    assert only(a.WriteFloor, bench.later(2.0))[-1].wall > WALL + years
+    bench.tell(e.Clock(WALL, True, bench.now))
+    (written,) = only(a.WriteFloor, bench.later(1.0))
+    assert written.wall == pytest.approx(WALL + Timers().floor_ahead, abs=5)
+    other = Bench()
+    other.start(wall=WALL, trusted=False)
+    other.hear("backup", 2, floor=WALL + years, clock=WALL + 5.0)
+    assert other.machine.box.floor.lowest <= WALL + 5.0
+
+
 def test_the_floor_is_written_rarely_and_ahead() -> None:
     bench = Bench()
     bench.booted()
-    written = only(a.RaiseFloor, bench.later(3600.0))
+    written = only(a.WriteFloor, bench.later(3600.0))
     assert 5 <= len(written) <= 7
     assert all(after.wall - before.wall >= 590 for before, after in itertools.pairwise(written))
 
@@ -441,7 +457,7 @@ def test_a_new_supervisor_leaves_a_working_master_alone() -> None:
     assert only(a.HoldForward, done) == [a.HoldForward(False)]
     hello = only(a.TellPartner, done)[0].hello
     assert (hello.role, hello.epoch) == ("master", 4)
-    assert kinds(bench.later(2.0)) == ["RaiseFloor"]
+    assert kinds(bench.later(2.0)) == ["WriteFloor"]
     assert bench.machine.hello().epoch == 5
 
 

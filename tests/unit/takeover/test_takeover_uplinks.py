@@ -92,7 +92,8 @@ def test_a_standby_with_a_dead_uplink_does_not_ask_for_the_role_until_it_answere
         done += bench.tell(e.UplinksRead({"wan": answered}, bench.now))
         return only(a.SetReady, done)
 
-    assert [reads(False) for _ in range(3)] == [[], [], [a.SetReady(NOT_READY)]]
+    # From the first question on, which it may not answer in time: it does not know yet.
+    assert [reads(False) for _ in range(3)] == [[a.SetReady(NOT_READY)], [], []]
     assert bench.machine.report().not_ready == SILENT
     until = [reads(True) for _ in range(7)]
     assert until[:5] == [[]] * 5
@@ -161,6 +162,34 @@ def test_the_gateway_of_a_lease_that_never_answered_here_is_not_missed() -> None
     bench.master()
     assert not learned(bench, 60, False)
     assert not bench.machine.report().notes
+
+
+def test_a_line_that_lived_at_the_other_box_and_is_dead_here_goes_back() -> None:
+    """Its cable is in, and the provider's port behind it is dead: whoever has the role by preference must notice."""
+    bench = Bench(preferred=True)
+    bench.booted()
+    bench.hear("master", 4, uplinks=(Living("wan", 0.1),))
+    bench.vrrp("MASTER")
+    assert not learned(bench, TIMERS.uplink_misses_new - 1, False)
+    assert learned(bench, 1, False) == [a.SetReady(NOT_READY)]
+    assert bench.machine.report().not_ready == SILENT
+
+
+def test_a_box_that_returns_does_not_take_the_role_before_it_knows_its_uplink() -> None:
+    world = settled()
+    world.alpha.gateway = False
+    world.run(DETECTED + 1.0)
+    assert world.master() is world.beta
+    for happens in (lambda: world.alpha.kill_supervisor(0.3), world.alpha.power_cut):
+        happens()
+        world.run(1.0)
+        world.alpha.boot()
+        before = roles(world)
+        world.run(30.0)
+        assert world.master() is world.beta and roles(world) == before
+    world.alpha.gateway = True
+    world.run(TIMERS.uplink_calm + 4.0)
+    assert world.master() is world.alpha
 
 
 def roles(world: World) -> int:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from takeover_world import STEP, TIMERS, World, settled
 
 from appliance.core.takeover import actions as a
+from appliance.core.takeover.events import HandoverAsked
 
 HEARD = 3 * TIMERS.hello + 0.15
 """Of three hellos one arrives; the slowest takes 0.12 s."""
@@ -54,8 +55,6 @@ HISTORIES = st.lists(st.tuples(PAUSES, BLOWS), min_size=1, max_size=8)
 
 
 def strike(world: World, what: str, box: str, seconds: float) -> None:
-    from appliance.core.takeover.events import HandoverAsked
-
     node = world.alpha if box == "alpha" else world.beta
     match what:
         case "power":
@@ -140,17 +139,19 @@ def play(history: list[tuple[float, tuple[str, str, float]]], world: World) -> W
 
 
 @SETTINGS
-@example([(0.0, ("adverts", "", 6.0)), (0.03, ("supervisor", "alpha", 0.3))], [0], 0)  # they yielded to each other
-@example([(0.0, ("keepalived", "alpha", 0.0)), (0.0, ("past", "beta", 0.5))], [0], 0)  # clocks drove each other ahead
-@example([(0.35, ("supervisor", "beta", 0.3)), (0.0, ("handover", "alpha", 0.0))], [0], 0)
-@example([(0.0, ("handover", "alpha", 0.0)), (0.35, ("supervisor", "beta", 0.3))], [0], 0)  # held for ever
-@example([(0.0, ("carrier", "alpha", 0.1)), (0.5, ("carrier", "alpha", 0.1))], [137], 1)  # old news became new
-@example([(0.0, ("all", "", 0.6)), (0.35, ("supervisor", "alpha", 0.3)), (0.0, ("supervisor", "beta", 0.3))], [0], 0)
-@example([(0.0, ("keepalived, last word", "alpha", 0.0))], [0], 0)  # and was never started again
-@example([(0.0, (LAST_BREATH, "alpha", 0.0))], [0], 0)  # and the tunnels stood still
-@given(HISTORIES, st.lists(st.integers(0, 139), min_size=1, max_size=40), st.integers(0, 6))
+@example([(0.0, ("adverts", "", 6.0)), (0.03, ("supervisor", "alpha", 0.3))], [0], 0, True)  # yielded to each other
+@example([(0.0, ("keepalived", "alpha", 0.0)), (0.0, ("past", "beta", 0.5))], [0], 0, True)  # drove each other ahead
+@example([(0.35, ("supervisor", "beta", 0.3)), (0.0, ("handover", "alpha", 0.0))], [0], 0, True)
+@example([(0.0, ("handover", "alpha", 0.0)), (0.35, ("supervisor", "beta", 0.3))], [0], 0, True)  # held for ever
+@example([(0.0, ("carrier", "alpha", 0.1)), (0.5, ("carrier", "alpha", 0.1))], [137], 1, True)  # old news became new
+@example(
+    [(0.0, ("all", "", 0.6)), (0.35, ("supervisor", "alpha", 0.3)), (0.0, ("supervisor", "beta", 0.3))], [0], 0, True
+)
+@example([(0.0, ("keepalived, last word", "alpha", 0.0))], [0], 0, True)  # and was never started again
+@example([(0.0, (LAST_BREATH, "alpha", 0.0))], [0], 0, True)  # and the tunnels stood still
+@given(HISTORIES, st.lists(st.integers(0, 139), min_size=1, max_size=40), st.integers(0, 6), st.booleans())
 def test_one_voice_and_not_none_and_everybody_is_called(
-    history: list[tuple[float, tuple[str, str, float]]], fates: list[int], unreachable: int
+    history: list[tuple[float, tuple[str, str, float]]], fates: list[int], unreachable: int, prefers: bool
 ) -> None:
     turn = [0]
 
@@ -158,7 +159,7 @@ def test_one_voice_and_not_none_and_everybody_is_called(
         turn[0] += 1
         return fates[turn[0] % len(fates)]
 
-    world = settled(6, unreachable)
+    world = settled(6, unreachable, prefers=prefers)
     world.fates = fate
     watch = play(history, world)
     while any(node.powered and not node.machine for node in world.nodes):
@@ -181,10 +182,35 @@ def test_one_voice_and_not_none_and_everybody_is_called(
         assert world.secret or refuses or not peer.reachable or peer.session == master.name, name
 
 
+def test_where_neither_box_is_preferred_the_role_stays_where_it_is() -> None:
+    world = settled(prefers=False)
+    watch = Watch(world)
+    assert world.master() is world.alpha
+    world.alpha.power_cut()
+    world.run(2.0, watch)
+    assert world.master() is world.beta
+    world.alpha.boot()
+    world.run(60.0, watch)
+    assert world.master() is world.beta
+    assert world.alpha.machine and world.alpha.machine.report().ready
+    # It is no less a standby for that.
+    world.beta.plug(False)
+    world.run(2.0, watch)
+    assert world.master() is world.alpha
+    world.beta.plug(True)
+    world.run(60.0, watch)
+    assert world.master() is world.alpha
+    world.alpha.notify(HandoverAsked(world.now))
+    world.run(10.0, watch)
+    assert world.master() is world.beta
+    world.run(60.0, watch)
+    assert world.master() is world.beta
+
+
 @SETTINGS
-@given(st.lists(st.tuples(BOXES, st.sampled_from([0.0, 0.4, 1.0, 3.0])), min_size=1, max_size=4))
-def test_both_come_up_in_any_order(starts: list[tuple[str, float]]) -> None:
-    world = World()
+@given(st.lists(st.tuples(BOXES, st.sampled_from([0.0, 0.4, 1.0, 3.0])), min_size=1, max_size=4), st.booleans())
+def test_both_come_up_in_any_order(starts: list[tuple[str, float]], prefers: bool) -> None:
+    world = World(prefers=prefers)
     watch = Watch(world)
     for box, pause in starts:
         (world.alpha if box == "alpha" else world.beta).boot(None if pause else 1000.0)
