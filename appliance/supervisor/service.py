@@ -136,8 +136,8 @@ class Supervisor:
         gc.freeze()
         await self._loop()
         daemon.notify("STOPPING=1")
-        if self.pair and systemd.shutting_down():
-            self.pair.going_down()
+        if self.pair:
+            self.pair.stopping()
         beat.cancel()
         self._note_last_seen()
         self.last_seen.keep()
