@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import secrets
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
@@ -456,10 +457,7 @@ class PairDriver:
             if more and not self.closed:
                 self._conntrackd(*more)
 
-        if child:
-            vrrp_fifo.watch_process(child.pid, ended)
-        else:
-            asyncio.get_running_loop().call_soon(ended)
+        _when_ended(child, ended)
 
     def _ask_connections(self) -> None:
         """Until the daemon has taken the question: it may be starting, as the box is. After Timers.connections the
@@ -472,10 +470,7 @@ class PairDriver:
             elif not self.closed and self.takeover.box.connections_until is not None:
                 asyncio.get_running_loop().call_later(ASK_AGAIN_SECONDS, self._ask_connections)
 
-        if child:
-            vrrp_fifo.watch_process(child.pid, ended)
-        else:
-            asyncio.get_running_loop().call_soon(ended)
+        _when_ended(child, ended)
 
     def stopping(self) -> None:
         """This supervisor ends. If the whole box does, a device that has the other box's hardware address does not stay
@@ -495,6 +490,14 @@ class PairDriver:
     def report(self) -> dict[str, Any]:
         """For `status`."""
         return dict(to_json(self.takeover.report()))
+
+
+def _when_ended(child: subprocess.Popen[bytes] | None, then: Callable[[], None]) -> None:
+    """Calls `then` when the program has ended, or soon where there is none."""
+    if child:
+        vrrp_fifo.watch_process(child.pid, then)
+    else:
+        asyncio.get_running_loop().call_soon(then)
 
 
 def _identity(pair: Pair) -> tuple[object, ...]:

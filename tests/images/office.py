@@ -76,8 +76,17 @@ def apply(machine: DiskMachine, text: str) -> str:
 
 
 def is_well(machine: DiskMachine) -> None:
-    """Waits until all units have started, and has the box look at itself (image/files, self-check)."""
+    """Waits until all units have started: none failed, its kernel is untainted, and its disk as it should be. The box
+    says the same of itself (image/files, self-check)."""
     assert machine.sh("systemctl is-system-running --wait", PATIENCE).strip() == "running"
+    assert machine.sh("systemctl --failed --plain --no-legend").strip() == ""
+    # Of a file that a power cut has cut short, journalctl says so on the other output.
+    cycle = machine.sh("journalctl -b --no-pager 2>/dev/null | grep -A4 'ordering cycle' || true").strip()
+    assert cycle == "", cycle
+    assert machine.sh("cat /proc/sys/kernel/tainted").strip() == "0"
+    assert machine.run("cat /run/appliance-image/no-data")[0] == 1
+    assert machine.sh("findmnt -n -o FSTYPE /").strip() == "squashfs"
+    assert machine.sh("findmnt -n -o FSTYPE /data").strip() == "ext4"
     checked = machine.run("systemctl start appliance-self-check", PATIENCE)[0]
     said = machine.sh("journalctl --sync; journalctl -b --no-pager -o cat -u appliance-self-check 2>/dev/null")
     assert checked == 0 and "AMISS" not in said and "well: the firewall stands in the kernel" in said, said
