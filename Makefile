@@ -14,9 +14,12 @@ RUFF := RUFF_CACHE_DIR=build/ruff_cache ruff
 MYPY := mypy --strict --cache-dir=build/mypy_cache
 SOURCES := appliance tests
 LINT := $(RUFF) check --quiet $(SOURCES); $(RUFF) format --quiet --check $(SOURCES); \
-	$(MYPY) appliance tests/lab tests/labs/faults tests/vm/disk_machine.py tests/demo tests/bench
+	$(MYPY) appliance tests/lab tests/labs/faults tests/vm tests/images tests/demo tests/bench
 # After the labs, since an emulated processor beside them is too slow for what a box may take.
 EMULATED := tests/labs/test_kernel_engine.py tests/labs/test_pppoe.py
+# Labs that count milliseconds have the machine to themselves; the others wait most of the time, and run two at a time.
+ALONE := harness hitless kill pair_connections pair_lease pair_pppoe pair_takeover pair_update pair_voice peer self_healing
+ALONE := $(ALONE:%=tests/labs/test_%.py)
 # Of the image's tests (test-image) what an hour of CI has time for; the longest first.
 FLASHED := tests/images/test_update.py tests/images/test_first_boot.py tests/images/test_arm64.py tests/images/test_wizard_console.py
 # Most of a lab's time is waiting. What the labs leave of the processors is enough for the other image, and no more.
@@ -52,7 +55,8 @@ test: ## everything: check, all labs with booted boxes, and both images: first b
 	@$(IDLE) bash -c 'trap "kill \$$!" TERM; for arch in "$$(dpkg --print-architecture)" arm64; do \
 	    ARCH=$$arch image/build image & wait $$! || exit 1; done' 2>build/images.log & \
 	trap 'kill $$! 2>/dev/null' INT TERM; failed=; \
-	$(WORLD) $(PYTEST) --durations=40 --ignore=tests/images --ignore=tests/unit $(EMULATED:%=--ignore=%) tests || failed=labs; \
+	$(WORLD) $(PYTEST_TWO) --durations=40 $(ALONE:%=--ignore=%) $(EMULATED:%=--ignore=%) tests/labs || failed=labs; \
+	$(WORLD) $(PYTEST) --durations=40 $(ALONE) || failed=labs; \
 	wait $$! || { cat build/images.log; failed="$$failed images"; }; [ -z "$$failed" ]
 	@$(WORLD) $(PYTEST_TWO) -rP --durations=0 $(FLASHED) $(EMULATED)
 

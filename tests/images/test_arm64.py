@@ -11,8 +11,6 @@ The neighbours of the office that it becomes: tests/images/lines.py.
 from __future__ import annotations
 
 import re
-import shutil
-import socket
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +28,7 @@ from tests.images.lines import (
 )
 from tests.images.office import CARDS, OFFICE, PATIENCE, apply, is_well, the_tunnel_is_up_by
 from tests.lab import Lab, wait_for
-from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine, Line
+from tests.vm.disk_machine import ARM_U_BOOT, ARM_UEFI, Board, DiskMachine, RaspberryPi
 
 # By the names that the firmware looks for on each board, where Linux's own are wanted (`upstream_kernel`).
 BOARDS = {
@@ -61,6 +59,11 @@ class Firmware:
 
     def read(self, name: str) -> bytes:
         return subprocess.run(["mtype", "-i", self.place, f"::{name}"], check=True, capture_output=True).stdout
+
+    def copy(self, name: str, folder: Path) -> Path:
+        copied = folder / name
+        copied.write_bytes(self.read(name))
+        return copied
 
     def settings(self, board: str) -> dict[str, str]:
         """config.txt as `board` reads it (raspberrypi.com/documentation/computers/config_txt.html)."""
@@ -103,28 +106,14 @@ def test_a_raspberry_pi_finds_all_that_it_looks_for(image: Path, board: str) -> 
 def test_an_emulated_raspberry_pi_starts_the_menu_from_its_card(
     image: Path, tmp_path: Path, board: str, model: str, tree: str
 ) -> None:
-    # The emulator takes the place of the closed firmware, and loads what config.txt and the board's name say. Linux is
-    # not waited for: the emulated card takes minutes to read it.
+    # Linux is not waited for: GRUB takes minutes to read it from the emulated card.
     firmware = Firmware(image)
-    (tmp_path / "kernel").write_bytes(firmware.read(firmware.settings(board)["kernel"]))
-    (tmp_path / "dtb").write_bytes(firmware.read(tree))
-    card = tmp_path / "card"
-    shutil.copy(image, card)
-    with card.open("r+b") as disk:
-        disk.truncate(1 << 30)
-    here, there = socket.socketpair()
-    command = ["qemu-system-aarch64", "-machine", model, "-accel", "tcg,thread=multi,tb-size=512", "-display", "none"]
-    command += ["-kernel", str(tmp_path / "kernel"), "-dtb", str(tmp_path / "dtb")]
-    command += ["-drive", f"if=sd,file={card},format=raw,cache=unsafe", "-serial", "null"]
-    command += ["-chardev", f"socket,id=console,fd={there.fileno()}", "-serial", "chardev:console"]
-    emulator = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[there.fileno()])
-    there.close()
+    pi = RaspberryPi(tmp_path, image, model)
     try:
-        Line(here, tmp_path / "console").wait_for("Booting `Appliance, system A'", PATIENCE)
+        pi.power_on(firmware.copy(firmware.settings(board)["kernel"], tmp_path), firmware.copy(tree, tmp_path))
+        pi.console.wait_for("Booting `Appliance, system A'", PATIENCE)
     finally:
-        emulator.kill()
-        emulator.wait()
-        here.close()
+        pi.power_cut()
 
 
 @pytest.fixture

@@ -152,10 +152,11 @@ class Surrounded:
     def boot(self) -> None:
         """All three at once, the boxes for the first time."""
         with ThreadPoolExecutor(3) as pool:
-            done = [pool.submit(box.boot) for box in self.boxes]
-            done.append(pool.submit(lambda: self.beside.power_on().booted(PATIENCE)))
-            for each in done:
+            boxes = [pool.submit(box.boot) for box in self.boxes]
+            beside = pool.submit(lambda: self.beside.power_on().booted(PATIENCE))
+            for each in boxes:
                 each.result()
+            beside.result()
 
     def close(self) -> None:
         for machine in (*self.boxes, self.beside):

@@ -36,8 +36,8 @@ class Box(Node):
         self.home = Path(tempfile.mkdtemp(prefix=f"box-{name}-"))
         self.data = self.home / "data"
         self.data.mkdir()
-        # Two labs side by side may each have a box of that name.
-        self.machine = f"{name}-{next(_numbers)}"
+        # Two labs side by side, in this process or in another one, may each have a box of that name.
+        self.machine = f"{name}-{os.getpid()}-{next(_numbers)}"
         self.binds: list[str] = []
         """What lies in the place of the product's own files, SOURCE:PATH."""
         self.cgroup = CGROUPS / f"box-{self.machine}"

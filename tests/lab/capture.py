@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
-from tests.lab.node import Node
+from tests.lab.namespace import Namespace
 from tests.lab.waiting import wait_for
 
 
@@ -39,7 +39,7 @@ class Capture:
 
 
 @contextmanager
-def capture(node: Node, ifname: str, filter: str = "", *options: str) -> Iterator[Capture]:
+def capture(node: Namespace, ifname: str, filter: str = "", *options: str) -> Iterator[Capture]:
     """Record what passes `ifname` of `node` and matches `filter`, from the first line of the block to its end."""
     # tcpdump from the lab's tools, in the node's network: a box is watched without running anything in it.
     argv = ["nsenter", f"--net={node.netns}", "tcpdump", "-i", ifname, "-n", "-l", "--immediate-mode", *options]

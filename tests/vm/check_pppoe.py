@@ -93,8 +93,11 @@ def test_a_wrong_password_is_said(drawing: Drawing) -> None:
     assert "its password provider is not on this box" in configure(drawing.zurich, drawing.text)
     drawing.password("wrong")
     refused = "the provider refuses the user name or the password"
+
     # Between two calls there is nothing to refuse, and on a slow machine a call may end otherwise.
-    said = lambda: " ".join(drawing.zurich.run("appliance", "status", check=False).stdout.split())  # noqa: E731
+    def said() -> str:
+        return " ".join(drawing.zurich.run("appliance", "status", check=False).stdout.split())
+
     wait_for(lambda: drawing.session()["trouble"] == refused, PATIENCE, "the provider has refused", 0.5)
     wait_for(lambda: refused in said(), PATIENCE, "status says so", 0.5)
 

@@ -53,6 +53,12 @@ def talks(node: Node, port: int) -> None:
     node.popen("sh", "-c", f"while sleep 0.2; do echo here; done | socat -u - TCP:203.0.113.1:{port}")
 
 
+def takes_it(box: Box, source: str) -> None:
+    """Its connection has the short way."""
+    listed = f"conntrack -L -p tcp --orig-src {source} 2>/dev/null"
+    wait_for(lambda: "OFFLOAD" in box.sh(listed), PATIENCE, f"{source} takes it", 0.5)
+
+
 def test_a_vlan_is_made_by_the_box(lab: Lab) -> None:
     wan, trunk = lab.switch("wan"), lab.switch("trunk")
     internet, host, guest = lab.node("internet"), lab.node("host"), lab.node("guest")
@@ -93,8 +99,7 @@ def test_a_vlan_is_made_by_the_box(lab: Lab) -> None:
     wait_for(lambda: ":7000 " in internet.sh("ss -Hltn"), PATIENCE, "somebody listens")
     for node, source in ((host, "192.168.10.20"), (guest, "192.168.30.20")):
         talks(node, 7000)
-        short = f"conntrack -L -p tcp --orig-src {source} 2>/dev/null"
-        wait_for(lambda short=short: "OFFLOAD" in zurich.sh(short), PATIENCE, f"{source} takes it", 0.5)
+        takes_it(zurich, source)
 
     # Made anew when somebody deletes it, and gone when nobody names it.
     zurich.sh("ip link del enp2s0.20")

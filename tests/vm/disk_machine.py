@@ -128,11 +128,13 @@ class Emulated:
         self.folder = folder
         self._emulator: subprocess.Popen[bytes] | None = None
 
-    def _start(self, command: Sequence[str], fds: Sequence[int] = ()) -> None:
-        """Runs QEMU with two serial lines more. `fds`: what it takes over besides."""
+    def _start(
+        self, command: Sequence[str], fds: Sequence[int] = (), lines: Sequence[str] = ("console", "shell")
+    ) -> None:
+        """Runs QEMU with two serial lines more, in the order of `lines`. `fds`: what it takes over besides."""
         words, theirs = list(command), []
         company: list[Line] = []
-        for name in ("console", "shell"):
+        for name in lines:
             here, there = socket.socketpair()
             theirs.append(there)
             words += ["-chardev", f"socket,id={name},fd={there.fileno()}", "-serial", f"chardev:{name}"]
@@ -198,6 +200,30 @@ def together(one: Emulated, other: Emulated) -> None:
     company += other.shell.company
     for line in company:
         line.company = company
+
+
+class RaspberryPi(Emulated):
+    """A Raspberry Pi of `model` (QEMU's name of the board) and its card.
+
+    The emulator takes the place of the closed firmware: it loads what that would find on the card. The second serial
+    line, the small one, is a Pi's console.
+    """
+
+    def __init__(self, folder: Path, image: Path, model: str) -> None:
+        super().__init__(folder)
+        self.model, self.card = model, folder / "card"
+        subprocess.run(["cp", "--sparse=always", str(image), str(self.card)], check=True)
+        with self.card.open("r+b") as card:
+            # A power of two, as QEMU wants cards.
+            card.truncate(2 << 30)
+
+    def power_on(self, program: Path, tree: Path, more: Sequence[str] = ()) -> Self:
+        """Starts `program` (U-Boot, or Linux) with the device tree `tree`; `more` are further arguments of QEMU."""
+        command = ["qemu-system-aarch64", "-machine", self.model, "-accel", "tcg,thread=multi,tb-size=512"]
+        command += ["-display", "none", "-kernel", str(program), "-dtb", str(tree)]
+        command += ["-drive", f"if=sd,file={self.card},format=raw,cache=unsafe", *more]
+        self._start(command, lines=("shell", "console"))
+        return self
 
 
 class DiskMachine(Emulated):
