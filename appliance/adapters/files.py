@@ -18,6 +18,8 @@ RUNTIME_GLOBS = (
     ("run/appliance-monitoring", "listen"),
 )
 
+MARKS = "run/appliance"
+
 
 def write_whole(path: Path, content: bytes, mode: int) -> None:
     """Writes through a temporary file, fsync, rename, and fsync of the folder: old or new, never half.
@@ -76,6 +78,23 @@ class RuntimeFiles:
     def _paths(self) -> Iterable[Path]:
         for folder, pattern in RUNTIME_GLOBS:
             yield from sorted((self.root / folder).glob(pattern))
+
+    def unread(self) -> frozenset[str]:
+        """Whose files were written since `was_read` was last called for them."""
+        return frozenset(mark.stem for mark in (self.root / MARKS).glob("*.unread"))
+
+    def was_read(self, reader: str) -> None:
+        self._mark(reader).unlink(missing_ok=True)
+
+    def write_for(self, reader: str, path: str, content: str | None) -> None:
+        """As `write`; that the daemon `reader` has yet to read it is known from before the first byte on, so that
+        neither a supervisor that is killed then nor a reload that fails leaves it with the old file for good."""
+        self._mark(reader).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._mark(reader).touch()
+        self.write(path, content)
+
+    def _mark(self, reader: str) -> Path:
+        return self.root / MARKS / f"{reader}.unread"
 
     def write(self, path: str, content: str | None) -> None:
         """Writes the file, or removes it when `content` is None."""

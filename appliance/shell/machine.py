@@ -25,11 +25,14 @@ from appliance.adapters.rtnetlink import MACVLAN, VLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
 from appliance.core.pair.names import KEEPALIVED_FILE
-from appliance.core.plan import running_engine
+from appliance.core.plan import reader, running_engine
 from appliance.core.state import (
     ALIAS,
     KERNEL,
     LEASE_DEVICE,
+    NETWORKD,
+    PAIR,
+    RESOLVED,
     TUNNEL_DEVICES,
     VLAN_ALIAS,
     Observed,
@@ -104,6 +107,7 @@ class Machine:
             rules=self.netlink.rules(),
             defaults=defaults,
             files=self.files.read(),
+            unread=self.files.unread(),
             sysctls=self._sysctls(links),
             ruleset=self.nft.read(),
             keys=self.keys.public_keys(),
@@ -147,14 +151,20 @@ class Machine:
             case steps.WriteFile(path, content):
                 if path == KEEPALIVED_FILE and content is not None:
                     keepalived.check(Path(path), content)
-                self.files.write(path, content)
+                if daemon := reader(path):
+                    self.files.write_for(daemon, path, content)
+                else:
+                    self.files.write(path, content)
             case steps.ReloadNetworkd(devices):
                 systemd.reload_networkd(devices)
+                self.files.was_read(NETWORKD)
             case steps.ReloadResolved():
                 systemd.reload_resolved()
+                self.files.was_read(RESOLVED)
             case steps.ReloadPair():
                 systemd.reload_if_running(systemd.VRRP_UNIT)
                 systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
+                self.files.was_read(PAIR)
             case steps.AddLeaseLink(device, parent, mac, alias):
                 self.netlink.add_macvlan(device, parent, mac, alias)
             case steps.AddLentDefault(device, gateway, source, metric):
