@@ -44,6 +44,7 @@ def synchronised() -> bool:
 def step(wall: float) -> None:
     """Sets the clock to `wall`, seconds since 1970. Raises Refused.
 
-    By a unit of its own, so that the supervisor needs no right to set clocks.
+    By a unit of its own, so that the supervisor needs no right to set clocks. It may start late; so it is told what the
+    time was when the box booted.
     """
-    systemd.start(systemd.clock_unit(wall))
+    systemd.start(systemd.clock_unit(wall - time.clock_gettime(time.CLOCK_BOOTTIME)))

@@ -45,6 +45,7 @@ RTPROT_KEEPALIVED = 18
 FRA_INVERT = 0x2
 FR_ACT_TO_TBL, FR_ACT_GOTO, FR_ACT_BLACKHOLE = 1, 2, 6
 # include/uapi/linux/neighbour.h
+NTF_USE = 0x01
 NUD_REACHABLE = 0x02
 NUD_STALE = 0x04
 NUD_DELAY = 0x08
@@ -180,6 +181,13 @@ class RtNetlink:
         except (NetlinkError, Refused):
             return False
         return True
+
+    def look_for_neighbour(self, device: str, address: str) -> None:
+        """The same for an IPv6 neighbour that it does not know, without sending anything there: from the device's
+        link-local address, so that no way to it is needed (ip-neighbour(8), `use`)."""
+        with contextlib.suppress(NetlinkError, Refused):
+            index = self._index(device)
+            self.socket.neigh("replace", dst=address, ifindex=index, family=socket.AF_INET6, flags=NTF_USE, state=0)
 
     def neighbour_answers(self, device: str, address: str) -> bool:
         """Whether a neighbour that was asked has answered since; quicker than reading them all."""

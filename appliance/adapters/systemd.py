@@ -44,9 +44,9 @@ def pppoe_unit(device: str) -> str:
     return f"appliance-pppoe@{device}.service"
 
 
-def clock_unit(wall: float) -> str:
-    """The unit that sets the clock, in seconds since 1970."""
-    return f"appliance-clock@{wall:.3f}.service"
+def clock_unit(booted: float) -> str:
+    """The unit that sets the clock: to what makes `booted`, in seconds since 1970, the time of the boot."""
+    return f"appliance-clock@{booted:.3f}.service"
 
 
 def restart_engine(device: str) -> None:

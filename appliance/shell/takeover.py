@@ -332,7 +332,7 @@ class TakeoverShell:
         return found
 
     def ask_uplinks(self) -> None:
-        """Each gateway once: the kernel asks, or arping where only a virtual address leads there, and is away.
+        """Each gateway once: the kernel asks, or arping where only a virtual IPv4 address leads there, and is away.
 
         The gateway of a lease, too, where the lease is: on a box whose device for it is up.
         """
@@ -349,8 +349,8 @@ class TakeoverShell:
                     asked.program = self._background(
                         "arping", "-q", "-D", "-c", "1", "-w", "1", "-I", uplink.device, gateway
                     )
-                else:
-                    continue
+                elif not netlink.ask_neighbour(uplink.device, gateway):
+                    netlink.look_for_neighbour(uplink.device, gateway)
                 self.asked.setdefault(uplink.name, []).append(asked)
 
     def learned(self) -> frozenset[str]:

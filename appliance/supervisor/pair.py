@@ -17,6 +17,7 @@ from typing import Any
 from appliance.adapters import clock, systemd, vrrp_fifo
 from appliance.adapters.errors import Refused
 from appliance.adapters.pair_socket import PairSocket
+from appliance.adapters.pulse import Pulse
 from appliance.adapters.running import Running
 from appliance.core.codec import from_json, to_json
 from appliance.core.lent import leases
@@ -78,6 +79,7 @@ class PairDriver:
         self.links: e.LinksRead | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.clock = clock.read()
+        self.pulse = Pulse()
         self.due = float("inf")
         """When the timer should have rung."""
         self.handling = False
@@ -100,6 +102,7 @@ class PairDriver:
         loop.add_reader(self.fifo.descriptor, self._fifo)
         self.keeper.seen_by = self._seen
         await self.socket.open()
+        self.pulse.start()
         running = systemd.main_pid(systemd.VRRP_UNIT)
         master = bool(running) and self.shell.has_role()
         stored = str(self.state.get("vrrp", "")) if running else ""
@@ -137,6 +140,7 @@ class PairDriver:
         self.closed = True
         self.unheld.set()
         self.keeper.seen_by = lambda observed: None
+        self.pulse.close()
         self.fifo.close()
         self.strangers.close()
         self.running.close()
@@ -305,8 +309,10 @@ class PairDriver:
             self.queue.append(event)
             return
         now = time.monotonic()
-        if now - self.due >= self.takeover.box.timers.stall:
-            # Nothing ran for so long: what waited in the sockets meanwhile is old.
+        stall = self.takeover.box.timers.stall
+        if now - self.due >= stall and self.pulse.missed() >= stall:
+            # Nothing ran for so long: what waited in the sockets meanwhile is old. A supervisor that was busy with its
+            # own work is another thing: keepalived went on, so nobody took over, and to ask would be more work.
             log.warning("this box stood still for %.2f s", now - self.due)
             self.queue.append(e.Stalled(now - self.due, now))
         self.queue.append(event)
@@ -393,7 +399,8 @@ class PairDriver:
             case a.AskRouter():
                 self.shell.ask_routers()
             case a.AskUplinks():
-                self.queue.append(e.UplinksRead(self.shell.uplinks_answer(), now(), self.shell.learned()))
+                answers, learned = self.shell.uplinks_answer(), self.shell.learned()
+                self.queue.append(e.UplinksRead(answers, now(), learned, learned & self.shell.dialled.keys()))
                 self.shell.ask_uplinks()
             case a.HoldForward(on=on):
                 self.shell.hold_forward(on)

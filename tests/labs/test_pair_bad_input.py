@@ -35,6 +35,35 @@ sender.bind(("{own}", 0))
 sender.sendto(json.dumps({{"schema": 9, "box": "bravo"}}).encode(), ("{other}", 51818))
 """
 
+HEARD = """\
+import socket
+ear = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+ear.settimeout(10)
+while True:
+    packet = ear.recv(256)
+    if socket.inet_ntoa(packet[12:16]) == "{source}":
+        print(packet[20:].hex())
+        break
+"""
+
+FORGED = """\
+import socket, struct, sys, time
+boxes = [socket.inet_aton(each) for each in ("192.168.10.2", "192.168.10.3")]
+advert = bytearray.fromhex("{advert}")
+advert[2:3], advert[6:8] = b"\\xfe", bytes(2)  # the highest priority that a router without the addresses may have
+mouth = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for _ in range(600):
+    for source, target in (boxes, boxes[::-1]):
+        # RFC 9568, 5.2.8: the checksum counts a pseudo-header, too.
+        words = source + target + struct.pack("!BBH", 0, 112, len(advert)) + advert
+        total = sum(struct.unpack(f"!{{len(words) // 2}}H", words))
+        total = (total & 0xFFFF) + (total >> 16)
+        told = advert[:6] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + advert[8:]
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(told), 1, 0, 255, 112, 0, source, target)
+        mouth.sendto(head + told, (socket.inet_ntoa(target), 0))
+    time.sleep(0.05)
+"""
+
 ASK = """\
 import json, socket
 asked = socket.create_connection(("{other}", 51818), 2, ("{own}", 0))
@@ -99,6 +128,22 @@ def test_somebody_else_uses_the_router_id(duo: Duo) -> None:
     same.kill()
     same.wait()
     other.sh("pkill -9 -x keepalived || true")
+
+
+def test_a_device_in_the_office_speaks_in_the_name_of_both(duo: Duo) -> None:
+    """VRRP knows no secret: adverts of a better master that look as if they came from the other box make both wait."""
+    prefer_alpha(duo)
+    duo.bravo.put("/run/heard.py", HEARD.format(source="192.168.10.2"))
+    advert = duo.bravo.run("python3", "/run/heard.py").stdout.strip()
+    duo.host.put("/tmp/forged.py", FORGED.format(advert=advert))
+    forger = duo.host.popen("python3", "/tmp/forged.py")
+    for box in (duo.alpha, duo.bravo):
+        says(box, "neither box is master, though they hear each other: somebody on a network of the pair sends VRRP")
+    forger.kill()
+    forger.wait()
+    prefer_alpha(duo)
+    wait_for(lambda: "neither box" not in notes(duo.alpha) + notes(duo.bravo), 10, "that is over", 0.2)
+    serves(duo)
 
 
 def test_a_partner_of_another_release(duo: Duo) -> None:

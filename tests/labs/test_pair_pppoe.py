@@ -28,14 +28,16 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from appliance.core.takeover.timers import Timers
 from tests.lab import Box, Capture, Connections, Lab, Node, Probe, capture, wait_for, wg_quick_peer
 from tests.labs.office import status
-from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, Duo, hand_over, pair
+from tests.labs.pair import HOST, LAN_ROUTER, LAPTOP, Duo, hand_over, pair, prefer_alpha
 from tests.labs.pppoe_provider import PASSWORD, USER
 from tests.labs.pppoe_stand_in import OPEN_SESSIONS, StandIn, stand_in_for_pppd
 from tests.labs.wiring import side_by_side
 
 PATIENCE = 40
+TIMERS = Timers()
 WEB = "203.0.113.1"
 ADDRESS = "100.64.0.10"
 MAC = "6a:b5:d1:7c:15:e0"
@@ -69,6 +71,14 @@ firewall:
     - {{from: office.laptop, to: lan}}
   masquerade: [wan]
 """.replace("USER", USER)
+
+
+DEAD = """\
+table netdev fault {
+    chain in { type filter hook ingress device "enp1s0" priority -500; policy drop; }
+    chain out { type filter hook egress device "enp1s0" priority -500; policy drop; }
+}"""
+"""No frame gets through the card, and its link stays."""
 
 
 class SessionDuo(Duo):
@@ -274,6 +284,23 @@ def test_cable(duo: SessionDuo) -> None:
     ended_then_dialled(said, session)
     silent(duo.alpha)
     link.mend()
+
+
+def test_a_line_that_is_dead_behind_its_modem(duo: SessionDuo) -> None:
+    """The cable has its link, and nothing comes through: no session after a while, and the other box may try."""
+    prefer_alpha(duo)
+    online(duo.alpha)
+    silent(duo.bravo)
+    online_elsewhere = lambda: duo.bravo.address("ppp-wan")  # noqa: E731
+    with traffic(duo, "line dead, cable in"):
+        duo.alpha.nft(DEAD)
+        wait_for(online_elsewhere, 20 + TIMERS.uplink_misses_session + PATIENCE, "bravo has the session", 0.5)
+    silent(duo.alpha)
+    assert "wan had no PPPoE session when it was master" in pair(duo.alpha)["not_ready"]
+    duo.alpha.nft("delete table netdev fault")
+    assert "its own line was dead is forgotten" in duo.alpha.run("appliance", "handover", check=False).stderr
+    prefer_alpha(duo)
+    online(duo.alpha)
 
 
 def test_both_lose_power(duo: SessionDuo) -> None:

@@ -83,6 +83,8 @@ class Box:
         """When this box was elected although the partner was there, and elected too."""
         self.elected_at: float | None = None
         self.stranger_until: float | None = None
+        self.masterless_at: float | None = None
+        """When it will be said that neither box is master."""
 
         # Readiness.
         self.said: int | None = None
@@ -113,6 +115,9 @@ class Box:
         self.raised: set[str] = set()
         self.hold_until: float | None = None
         self.read_at: float | None = None
+
+        self.clock_at = 0.0
+        """No sooner the clock is set again while nothing happens."""
 
         # Talking.
         self.sequence = 0
@@ -148,6 +153,7 @@ class Box:
             return
         step = self.floor.step(self.now)
         if step is not None:
+            self.clock_at = self.now + self.timers.clock
             self.do(StepClock(step))
 
     def held_leases(self) -> tuple[Lease, ...]:

@@ -189,12 +189,14 @@ class LinksRead:
 class UplinksRead:
     """By uplink, whether its gateway answered the last AskUplinks but one; only those that can be asked.
 
-    `learned` are those whose gateway a lease names: the master alone has it, and can ask.
+    `learned` are those whose gateway a lease names: the master alone has it, and can ask. `sessions`, some of these,
+    are dialled (PPPoE); whether one is up, LeasesRead says.
     """
 
     answers: Mapping[str, bool]
     now: float
     learned: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ def read(box: Box, leases: tuple[Lease, ...]) -> None:
         role.call_anew(box)
 
 
+def sessions_up(box: Box, dialled: frozenset[str]) -> dict[str, bool]:
+    """Whether these uplinks have a session. Nothing is known of a standby's, nor before the first look."""
+    return {} if box.muted or box.sessions is None else {uplink: uplink in box.sessions for uplink in dialled}
+
+
 def heard(box: Box, hello: Hello) -> None:
     """A master without any has lost its line or is about to get one: what was lent to it before still counts."""
     if box.muted and hello.role == ACTIVE and hello.leases:

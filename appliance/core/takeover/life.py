@@ -18,6 +18,7 @@ from appliance.core.takeover.actions import (
 )
 from appliance.core.takeover.box import Box
 from appliance.core.takeover.events import BACKUP, MASTER, Started
+from appliance.core.takeover.hello import STANDBY
 
 
 def started(box: Box, event: Started) -> None:
@@ -181,10 +182,28 @@ def due(box: Box) -> None:
         box.stranger_until = None
         box.note("router id", "")
     contest.late_adverts_due(box)
+    _masterless_due(box)
     _park_due(box)
     if box.handover_until is not None and now >= box.handover_until:
         box.handover_until = None
         box.note("handover", "the other box did not take the role in time; it was kept")
+
+
+def _masterless_due(box: Box) -> None:
+    """Each keepalived hears a master, and neither box is one. VRRP knows no secret (RFC 9568, section 9)."""
+    partner = box.partner
+    standby = partner.alive and partner.hello is not None and partner.hello.role == STANDBY
+    if not (standby and box.muted and box.vrrp == BACKUP):
+        box.masterless_at = None
+        box.note("master", "")
+    elif box.masterless_at is None:
+        box.masterless_at = box.now + box.timers.masterless
+    elif box.now >= box.masterless_at:
+        box.note(
+            "master",
+            "neither box is master, though they hear each other: somebody on a network of the pair sends VRRP in their "
+            "names, and each takes it for the other box; find that device: tcpdump -e 'ip proto 112 or ip6 proto 112'",
+        )
 
 
 def _park_due(box: Box) -> None:

@@ -68,6 +68,7 @@ class Machine:
             box.redial_at,
             box.uplinks.ask_at,
             box.stranger_until,
+            box.masterless_at,
             box.connections_until,
             box.probe_at,
             box.probing_until,
@@ -169,8 +170,8 @@ class Machine:
             case e.LinksRead(lost=lost, heard=heard, deaf=deaf):
                 links.listen(box, deaf)
                 links.read(box, lost, heard)
-            case e.UplinksRead(answers=answers, learned=learned):
-                box.uplinks.read(answers, learned)
+            case e.UplinksRead(answers=answers, learned=learned, sessions=sessions):
+                box.uplinks.read({**answers, **leases.sessions_up(box, sessions)}, learned, sessions)
             case e.ConfigurationChanged():
                 self._configured(event)
             case e.HandoverAsked():
@@ -205,7 +206,8 @@ class Machine:
         readiness.due(box)
         readiness.settle(box)
         if box.now >= box.hello_at:
-            box.step_clock()
+            if box.now >= box.clock_at:
+                box.step_clock()
             floor = box.floor.write(box.now)
             if floor is not None:
                 box.do(WriteFloor(floor))
@@ -242,7 +244,10 @@ class Machine:
 
     def _handover(self) -> None:
         box, partner = self.box, self.box.partner.hello
-        if box.muted:
+        if box.muted and box.uplinks.forgive():
+            forgotten = "that its own line was dead is forgotten, and it may take the role"
+            box.note("handover", f"this box is not master: there is nothing to hand over; {forgotten}")
+        elif box.muted:
             box.note("handover", "this box is not master: there is nothing to hand over")
         elif not box.partner.alive or partner is None:
             box.note("handover", "the other box is not heard; the role was kept")

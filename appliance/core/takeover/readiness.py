@@ -62,14 +62,14 @@ def reasons(box: Box) -> Iterator[str]:
         yield "it has no link, or had none a moment ago, on which it would hear the other box"
     partner = box.partner.hello
     if dead := _missed_uplinks(box):
-        yield f"the gateway of {' and '.join(dead)} does not answer"
+        yield box.uplinks.amiss(dead)
     if box.preferred and box.partner.alive and box.now < box.returns_at:
         # Said already while it goes on without keepalived: a partner that does not want the role is to want it in time.
         yield "it waits a moment before it asks for the role again"
     if not box.muted:
         return
     if (dead := box.uplinks.was_dead(box.now)) and box.partner.alive:
-        yield f"the gateway of {' and '.join(dead)} did not answer when it was master"
+        yield box.uplinks.amiss(dead, before=True)
     if not box.partner.alive and box.boot_until is None:
         # Its own cable may have been out: it must not be master again before it knows what happened meanwhile.
         yield SILENT
@@ -121,7 +121,7 @@ def _missed_uplinks(box: Box) -> tuple[str, ...]:
 
 def due(box: Box) -> None:
     dead = box.uplinks.dead()
-    box.note("uplink", f"the gateway of {' and '.join(dead)} does not answer" if dead else "")
+    box.note("uplink", box.uplinks.amiss(dead) if dead else "")
     if box.connections_until is not None and box.now >= box.connections_until:
         box.connections_until = None
         box.note("connections", "the connection table of the other box did not come; connections may break")

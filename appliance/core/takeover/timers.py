@@ -77,6 +77,9 @@ class Timers:
     stranger: float = 60.0
     """A stranger's advert is news for so long."""
 
+    masterless: float = 5.0
+    """An election takes a fraction of a second. Two boxes that have waited for so long wait for somebody else."""
+
     # Connections.
     hold: float = 0.5
     """Forwarding waits for the commit of the connection table no longer than this."""
@@ -114,6 +117,9 @@ class Timers:
     """An uplink is dead when its gateway left so many in a row unanswered."""
     uplink_misses_new: int = 12
     """The same for the gateway of a lease that never answered here, and did at the other box."""
+    uplink_misses_session: int = 30
+    """The same for a PPPoE session that had been up, here or at the other box: it is dialled again meanwhile, since
+    providers end sessions every day, and forget one whose box is dead after some 20 s."""
     uplink_calm: float = 5.0
     """A dead one counts again after answering for so long."""
     uplink_doubt: float = 0.5
@@ -127,6 +133,8 @@ class Timers:
     flap_rest: float = 600.0
 
     # The time floor.
+    clock: float = 5.0
+    """A clock that was set is not set again so soon, but by a takeover: each time costs a slow box a second."""
     floor_ahead: float = 720.0
     floor_lead: float = 120.0
     """The floor on disk is `floor_ahead` ahead when it is written, and written again when less than `floor_lead`."""

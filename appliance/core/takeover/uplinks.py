@@ -7,7 +7,8 @@ counts again only after it has answered for a while.
 The gateway of a lease only the master can ask: the other box has a cable, and no address. So such an uplink is given
 away on trust, once: who lost the role while its own was dead does not want it back for an hour, as long as the other
 box can do it justice. A gateway that never answered here is not missed, unless the other box had its answers when the
-role came; then it has longer, since a line that moved may take its time.
+role came; then it has longer, since a line that moved may take its time. A PPPoE session is such an uplink, too: that
+it is up is its answer.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Uplinks:
         self.asked: tuple[float, float] = (NEVER, NEVER)
         """When they were last asked, and the time before that, which is what the next answers are about."""
         self.reads = 0
+        self.sessions: frozenset[str] = frozenset()
+        """Those of the uplinks that are dialled (PPPoE)."""
         self.lived: frozenset[str] = frozenset()
         """The uplinks that led somewhere at the other box when the role came here."""
         self.tried: dict[str, float] = {}
@@ -54,10 +57,11 @@ class Uplinks:
         self.asked = (now, self.asked[0])
         self.ask_at = now + self.timers.uplink
 
-    def read(self, answers: Mapping[str, bool], learned: Collection[str] = ()) -> None:
-        """By name, whether the gateway has answered what it was asked the time before last."""
+    def read(self, answers: Mapping[str, bool], learned: Collection[str] = (), sessions: Collection[str] = ()) -> None:
+        """By name, whether the gateway has answered what it was asked the time before last, or the session is up."""
         timers, at = self.timers, self.asked[1]
         self.reads += 1
+        self.sessions = frozenset(sessions)
         self.seen = {name: self.seen.get(name) or Seen(learned=name in learned) for name in answers}
         for name, answered in answers.items():
             seen = self.seen[name]
@@ -74,7 +78,10 @@ class Uplinks:
             seen.twice_at = NEVER
             seen.silent_since = at if seen.silent_since is None else seen.silent_since
             seen.missed += 1
-            seen.dead = seen.dead or seen.missed >= (timers.uplink_misses_new if new else timers.uplink_misses)
+            patience = timers.uplink_misses_new if new else timers.uplink_misses
+            if name in self.sessions:
+                patience = timers.uplink_misses_session
+            seen.dead = seen.dead or seen.missed >= patience
 
     def unknown(self) -> tuple[str, ...]:
         """Those that have neither answered here nor been found dead, for lack of time. A lease's cannot be asked."""
@@ -86,6 +93,14 @@ class Uplinks:
     def asked_once(self) -> bool:
         """Whether there was an answer, or none, to a first question."""
         return self.reads > 1
+
+    def amiss(self, dead: Collection[str], before: bool = False) -> str:
+        """What is wrong with these, in words; or was, when this box was master before."""
+        silent = " and ".join(name for name in dead if name not in self.sessions)
+        down = " and ".join(name for name in dead if name in self.sessions)
+        words = [f"the gateway of {silent} {'did' if before else 'does'} not answer"] if silent else []
+        words += [f"{down} {'had' if before else 'has'} no PPPoE session"] if down else []
+        return " and ".join(words) + (" when it was master" if before else "")
 
     def dead(self) -> tuple[str, ...]:
         return tuple(name for name, seen in self.seen.items() if seen.dead)
@@ -100,6 +115,11 @@ class Uplinks:
         """`other`: as in `outdone`."""
         self.tried = {}
         self.lived = frozenset(other)
+
+    def forgive(self) -> bool:
+        """Those may be tried again, somebody says. Returns whether there were any."""
+        forgiven, self.tried = bool(self.tried), {}
+        return forgiven
 
     def was_dead(self, now: float) -> tuple[str, ...]:
         """Those that this box gave away, not long ago."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from takeover_steps import Bench, only
 
 from appliance.core.takeover import actions as a
@@ -34,6 +35,19 @@ def test_a_strangers_advert_is_said_for_a_minute() -> None:
     bench.later(59.0)
     assert "192.168.10.77" in notes(bench)
     bench.later(2.0)
+    assert not notes(bench)
+
+
+def test_two_boxes_that_wait_for_a_master_say_that_neither_is_one() -> None:
+    bench = Bench()
+    bench.booted()
+    said = []
+    for _ in range(80):
+        bench.later(0.1)
+        bench.hear("backup")
+        said.append("neither box is master" in notes(bench))
+    assert said == sorted(said) and said.count(False) == pytest.approx(51, abs=1)
+    bench.hear("master", 3)
     assert not notes(bench)
 
 

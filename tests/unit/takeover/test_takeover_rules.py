@@ -119,6 +119,20 @@ def test_a_partners_clock_is_better_than_the_floor_on_disk() -> None:
     assert only(a.StepClock, done)[0].wall == pytest.approx(WALL, abs=0.2)
 
 
+def test_a_standby_whose_clock_stays_behind_sets_it_now_and_then() -> None:
+    """Setting it costs a slow box a second, in which the master's clock has gone on: that must not be all it does."""
+    bench, set_to = Bench(), list[float]()
+    bench.booted(trusted=False)
+    for _ in range(100):
+        done = [*bench.later(0.2), *bench.hear("master", 1, floor=WALL + bench.now + 5.0)]
+        for step in only(a.StepClock, tuple(done)):
+            set_to.append(step.wall)
+            bench.tell(e.Clock(step.wall - 2.0, False, bench.now))
+    assert 3 <= len(set_to) <= 5, set_to
+    # A takeover does not wait: the peers must take its handshakes.
+    assert only(a.StepClock, bench.vrrp("MASTER"))
+
+
 def test_a_clock_that_was_in_the_future_does_not_come_back_with_the_next_boot() -> None:
     """The floor on disk follows a synchronised clock down; and the partner does not take it for what it is not."""
     bench = Bench()

@@ -12,6 +12,7 @@ from takeover_world import TIMERS, World, settled
 from test_takeover_world import SETTINGS, Watch
 
 from appliance.core.pair.names import NOT_READY, READY
+from appliance.core.state import Lease
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
 from appliance.core.takeover.hello import Living
@@ -261,3 +262,42 @@ def test_one_modem_for_both_moves_nothing_however_it_comes_and_goes(
             node.gateway = living
         world.run(seconds, watch)
     assert roles(world) == before
+
+
+def session(bench: Bench, seconds: int, up: bool, **partner: Any) -> list[a.SetReady]:
+    """The same of an uplink that is dialled."""
+    wan, done = frozenset({"wan"}), list[a.Action]()
+    for _ in range(seconds):
+        done += bench.later(TIMERS.uplink)
+        leases = (Lease("wan", "100.64.0.10/32", "02:00:00:00:00:01", 60.0, 7),) if up else ()
+        done += bench.tell(e.LeasesRead(leases, bench.now))
+        done += bench.tell(e.UplinksRead({}, bench.now, wan, wan))
+        done += bench.hear(**{"role": "backup", "epoch": 1, **partner})
+    return only(a.SetReady, tuple(done))
+
+
+def test_a_session_that_does_not_come_back_is_given_away() -> None:
+    """What is dialled anew in time is not: many providers end each session once a day."""
+    bench = Bench()
+    bench.master()
+    session(bench, 3, True)
+    assert not session(bench, TIMERS.uplink_misses_session - 1, False)
+    session(bench, 2, True)
+    assert not session(bench, TIMERS.uplink_misses_session - 1, False)
+    assert session(bench, 1, False) == [a.SetReady(NOT_READY)]
+    assert bench.machine.report().not_ready == ("wan has no PPPoE session",)
+    bench.vrrp("BACKUP")
+    assert not session(bench, 600, False, role="master", epoch=2)
+    assert bench.machine.report().not_ready[:1] == ("wan had no PPPoE session when it was master",)
+    # Whoever mended it says so.
+    bench.tell(e.HandoverAsked(bench.now))
+    assert "wan had no PPPoE session" not in " ".join(bench.machine.report().not_ready)
+    assert any("is forgotten" in note for note in bench.machine.report().notes)
+
+
+def test_a_session_that_never_was_there_is_not_missed() -> None:
+    """It was not at the other box either."""
+    bench = Bench()
+    bench.master()
+    assert not session(bench, 120, False)
+    assert not bench.machine.report().notes
