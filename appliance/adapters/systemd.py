@@ -100,10 +100,14 @@ def reboot() -> None:
 def running(unit: str) -> bool:
     """Whether the unit runs or is about to (a job is queued); one that starts again by itself is deactivating in
     between."""
-    try:
-        lines = _run("systemctl", "show", "--property=ActiveState,Job", unit).splitlines()
-    except Refused:
-        return False
+    with contextlib.suppress(Refused):
+        return _running(unit)
+    return False
+
+
+def _running(unit: str) -> bool:
+    """Raises Refused where systemd does not say."""
+    lines = _run("systemctl", "show", "--property=ActiveState,Job", unit).splitlines()
     found = dict(line.split("=", 1) for line in lines if "=" in line)
     running = found.get("ActiveState") in ("active", "activating", "reloading", "deactivating")
     return running or found.get("Job", "0") not in ("", "0")
@@ -138,7 +142,8 @@ def _has_memory(pid: str) -> bool:
 
 
 def reload_if_running(unit: str) -> None:
-    if running(unit):
+    """Raises Refused."""
+    if _running(unit):
         _run("systemctl", "reload", unit)
 
 

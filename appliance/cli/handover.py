@@ -1,6 +1,7 @@
 """Gives the role of master to the other box of the pair, which must be ready; nothing is cut off.
 Run it on the master, before work on it. Exit code 0: asked; 1: not, and why: the other box is not ready, or not heard;
 this one is not master, or stands alone; or the supervisor does not run.
+On a box that stays back because its line was dead when it was master: the line is mended, it may have the role again.
 
 example:
   sudo appliance handover"""
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    answer = ask(options, {"verb": "handover"})
+    answer = ask(options, {"verb": "handover", "forgive": True})
     partner = answer["pair"]["partner"]
     if answer["trouble"]:
         raise Failure(answer["trouble"])

@@ -22,11 +22,8 @@ from appliance.core.state import (
     MAIN_TABLE,
     MONITORING_FILE,
     NETWORK_FOLDER,
-    NETWORKD,
     OLD,
     ON_LINK,
-    PAIR,
-    RESOLVED,
     RESOLVED_FILE,
     SESSION_DEVICE,
     TUNNEL_TABLE,
@@ -68,7 +65,6 @@ from appliance.core.steps import (
 
 DEFAULT_UPLINK_MTU = 1500
 PAIR_FOLDER = "/run/appliance/"
-_READERS = {f"{NETWORK_FOLDER}/": NETWORKD, RESOLVED_FILE: RESOLVED, PAIR_FOLDER: PAIR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +149,6 @@ def running_engine(kind: str) -> str:
     return KERNEL if kind == "wireguard" else USERSPACE
 
 
-def reader(path: str) -> str:
-    """The daemon that has to be told when this file has changed; "" for a file that is read by itself."""
-    return next((daemon for start, daemon in _READERS.items() if path.startswith(start)), "")
-
-
 def tunnel_mtu(tunnel: DesiredTunnel, desired: Desired, observed: Observed) -> int:
     """The tunnel's MTU in bytes: the smallest uplink's, less 20 or 40 of IP, 8 of UDP and 32 of WireGuard.
 
@@ -215,21 +206,21 @@ class _Planner:
     def files(self) -> None:
         wanted, present = self.desired.files, self.observed.files
         changed = [path for path in sorted(wanted.keys() | present.keys()) if wanted.get(path) != present.get(path)]
-        unread = self.observed.unread
-        networkd, resolved, pair = ([path for path in changed if reader(path) == each] for each in _READERS.values())
+        networkd = [path for path in changed if path.startswith(f"{NETWORK_FOLDER}/")]
+        pair = [path for path in changed if path.startswith(PAIR_FOLDER)]
         anew = tuple(
             link.device
             for link in self.desired.links
             if link.path not in changed and self._lacks_address(link.device, link.addresses)
         )
         self._write(networkd, ReloadNetworkd())
-        if networkd or anew or NETWORKD in unread:
+        if networkd or anew:
             self.add(ReloadNetworkd(anew))
-        self._write(resolved, ReloadResolved())
-        if resolved or RESOLVED in unread:
+        if RESOLVED_FILE in changed:
+            self._write([RESOLVED_FILE], ReloadResolved())
             self.add(ReloadResolved())
-        self._write(pair, ReloadPair())
-        if pair or PAIR in unread:
+        if pair:
+            self._write(pair, ReloadPair())
             self.add(ReloadPair())
         if LOGIN_KEYS_FILE in changed:
             self._logins(wanted.get(LOGIN_KEYS_FILE), present.get(LOGIN_KEYS_FILE))

@@ -26,8 +26,6 @@ UPLINK_MARK_MASK = 0xFF00_0000
 """The bits that hold the uplink on which a connection arrived; neither part of a mark overwrites the other."""
 NETWORK_FOLDER = "/run/systemd/network"
 RESOLVED_FILE = "/run/systemd/resolved.conf.d/50-appliance.conf"
-NETWORKD, RESOLVED, PAIR = "networkd", "resolved", "pair"
-"""Who reads our files below /run; the last stands for keepalived and conntrackd."""
 LOGIN_KEYS_FILE = "/run/appliance-ssh/authorized_keys"
 """Who may log in by ssh (sshd_config.d/50-appliance.conf); without the file there is no sshd."""
 MONITORING_FILE = "/run/appliance-monitoring/listen"
@@ -489,7 +487,6 @@ class Observed:
     `outside` are the users of this machine that must get past a full tunnel: chrony's, since a wrong clock may be why
     there is no tunnel; and the resolver's while it looks for the tunnel's far end.
     `lent_gateways` maps devices to the IPv4 gateway that came with the lease that networkd has there.
-    `unread` names those (NETWORKD, RESOLVED, PAIR) whose files were written since they last read them.
     `resolved` maps a host name to its addresses, the best first.
     `at_least` is what the time is known to be at least, in seconds since 1970 (supervisor/time_floor.py).
     """
@@ -500,7 +497,6 @@ class Observed:
     rules: frozenset[Rule] = frozenset()
     defaults: tuple[DefaultRoute, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
-    unread: frozenset[str] = frozenset()
     sysctls: dict[str, str] = field(default_factory=dict)
     ruleset: str = ""
     keys: dict[str, str] = field(default_factory=dict)

@@ -24,15 +24,14 @@ from appliance.adapters.pppoe import open_sessions
 from appliance.adapters.rtnetlink import MACVLAN, VLAN, RtNetlink
 from appliance.adapters.userspace_engine import UserspaceEngine, remove_stale_socket
 from appliance.core import steps
-from appliance.core.pair.names import KEEPALIVED_FILE
-from appliance.core.plan import reader, running_engine
+from appliance.core.pair.names import CONNTRACKD_FILE, KEEPALIVED_FILE
+from appliance.core.plan import running_engine
 from appliance.core.state import (
     ALIAS,
     KERNEL,
     LEASE_DEVICE,
-    NETWORKD,
-    PAIR,
-    RESOLVED,
+    NETWORK_FOLDER,
+    RESOLVED_FILE,
     TUNNEL_DEVICES,
     VLAN_ALIAS,
     Observed,
@@ -52,6 +51,14 @@ LINK_SYSCTLS = (
     ("ipv4", "arp_announce"),
     ("ipv4", "arp_ignore"),
 )
+NETWORKD, RESOLVED, KEEPALIVED, CONNTRACKD = "networkd", "resolved", "keepalived", "conntrackd"
+READERS = {
+    f"{NETWORK_FOLDER}/": NETWORKD,
+    RESOLVED_FILE: RESOLVED,
+    KEEPALIVED_FILE: KEEPALIVED,
+    CONNTRACKD_FILE: CONNTRACKD,
+}
+"""Who has to be told that a file of ours has changed, by what its path begins with."""
 DEVICE_SECONDS = 3.0
 TIME_USER, RESOLVER_USER = "_chrony", "systemd-resolve"
 """As whom time servers and name servers are asked."""
@@ -107,7 +114,6 @@ class Machine:
             rules=self.netlink.rules(),
             defaults=defaults,
             files=self.files.read(),
-            unread=self.files.unread(),
             sysctls=self._sysctls(links),
             ruleset=self.nft.read(),
             keys=self.keys.public_keys(),
@@ -141,6 +147,23 @@ class Machine:
                     found[device] = state
         return found
 
+    def unread(self) -> frozenset[str]:
+        """The daemons that have yet to read what was written for them: a reload failed, or never came."""
+        return self.files.unread()
+
+    def tell(self, daemon: str, devices: tuple[str, ...] = ()) -> None:
+        """Has one of READERS read its files again, where it runs; networkd sets up `devices` anew. Raises Refused."""
+        match daemon:
+            case "networkd":
+                systemd.reload_networkd(devices)
+            case "resolved":
+                systemd.reload_resolved()
+            case "keepalived":
+                systemd.reload_if_running(systemd.VRRP_UNIT)
+            case "conntrackd":
+                systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
+        self.files.was_read(daemon)
+
     def run(self, step: Step) -> None:
         """Carries out one step. Raises Refused, with nothing of this step left half done that matters to the next."""
         match step:
@@ -151,20 +174,17 @@ class Machine:
             case steps.WriteFile(path, content):
                 if path == KEEPALIVED_FILE and content is not None:
                     keepalived.check(Path(path), content)
-                if daemon := reader(path):
+                if daemon := next((daemon for start, daemon in READERS.items() if path.startswith(start)), ""):
                     self.files.write_for(daemon, path, content)
                 else:
                     self.files.write(path, content)
             case steps.ReloadNetworkd(devices):
-                systemd.reload_networkd(devices)
-                self.files.was_read(NETWORKD)
+                self.tell(NETWORKD, devices)
             case steps.ReloadResolved():
-                systemd.reload_resolved()
-                self.files.was_read(RESOLVED)
+                self.tell(RESOLVED)
             case steps.ReloadPair():
-                systemd.reload_if_running(systemd.VRRP_UNIT)
-                systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
-                self.files.was_read(PAIR)
+                self.tell(KEEPALIVED)
+                self.tell(CONNTRACKD)
             case steps.AddLeaseLink(device, parent, mac, alias):
                 self.netlink.add_macvlan(device, parent, mac, alias)
             case steps.AddLentDefault(device, gateway, source, metric):

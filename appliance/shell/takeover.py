@@ -64,11 +64,13 @@ def _seen(peer: DesiredPeer, used: Mapping[str, float]) -> ObservedPeer:
 
 @dataclass(slots=True)
 class Asked:
-    """A gateway that was asked; by the program, or by the kernel."""
+    """A gateway that was asked; by the program, or by the kernel. `looked_for`: from the card's own address, which not
+    every provider answers."""
 
     device: str
     gateway: str
     program: subprocess.Popen[bytes] | None = None
+    looked_for: bool = False
 
 
 class TakeoverShell:
@@ -80,6 +82,8 @@ class TakeoverShell:
         self.hidden: dict[str, str] = {}
         """By device, the IPv4 address that connections were hidden behind last."""
         self.asked: dict[str, list[Asked]] = {}
+        self.answered: set[str] = set()
+        """The gateways that have ever answered a card's own address."""
         self.numbers: dict[str, int] = {}
         """The numbers of the interfaces that were seen last, by their names."""
         self.kinds: dict[str, tuple[int, str]] = {}
@@ -326,8 +330,18 @@ class TakeoverShell:
                 self._background("arping", "-q", "-c", "1", "-w", "1", "-s", source, "-I", device, gateway)
 
     def uplinks_answer(self) -> dict[str, bool]:
-        """By uplink, whether any of its gateways has answered since ask_uplinks."""
-        found = {name: self._answers(asked) for name, asked in self.asked.items()}
+        """By uplink, whether any of its gateways has answered since ask_uplinks. Those that never answer a card's own
+        address say nothing about the line."""
+        found: dict[str, bool] = {}
+        for name, asked in self.asked.items():
+            answers = {each.gateway for each in asked if self._answers(each)}
+            # A master's own packets have led to an answer, too, but to another address.
+            own = [
+                each for each in asked if each.looked_for and self.machine.netlink.way_to(each.gateway) != each.device
+            ]
+            self.answered |= {each.gateway for each in own if each.gateway in answers}
+            if any(not each.looked_for or each.gateway in self.answered for each in asked):
+                found[name] = bool(answers)
         self.asked = {}
         return found
 
@@ -349,8 +363,10 @@ class TakeoverShell:
                     asked.program = self._background(
                         "arping", "-q", "-D", "-c", "1", "-w", "1", "-I", uplink.device, gateway
                     )
-                elif not netlink.ask_neighbour(uplink.device, gateway):
-                    netlink.look_for_neighbour(uplink.device, gateway)
+                else:
+                    asked.looked_for = True
+                    if not netlink.ask_neighbour(uplink.device, gateway):
+                        netlink.look_for_neighbour(uplink.device, gateway)
                 self.asked.setdefault(uplink.name, []).append(asked)
 
     def learned(self) -> frozenset[str]:
@@ -365,13 +381,10 @@ class TakeoverShell:
                 found.setdefault(uplink.name, []).append(lease.gateway)
         return found
 
-    def _answers(self, asked: list[Asked]) -> bool:
-        return any(
-            self.machine.netlink.neighbour_answers(each.device, each.gateway)
-            if each.program is None
-            else each.program.poll() == 1
-            for each in asked
-        )
+    def _answers(self, asked: Asked) -> bool:
+        if asked.program is not None:
+            return asked.program.poll() == 1
+        return self.machine.netlink.neighbour_answers(asked.device, asked.gateway)
 
     def announce(self) -> None:
         """IPv4 twice, a second apart: a neighbour that missed the first hears the second. IPv6 once, and as often as

@@ -23,6 +23,8 @@ log = logging.getLogger("appliance.keeper")
 SETTLE_SECONDS = 10.0
 NETWORKD_SECONDS = 2.0
 """After so long networkd is asked once more for an address that it was to set."""
+REMIND_SOON_SECONDS, REMIND_SECONDS = 5.0, 60.0
+"""A daemon that did not read its files is told again after so long, and then every minute."""
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """After a repair that did not go through; only while something is amiss."""
 
@@ -67,6 +69,10 @@ class Keeper:
     """How often the kernel told of one, or this made one that the kernel does not tell of: an engine's."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     attempts: int = 0
+    unread: tuple[str, ...] = ()
+    """What daemons have not read, in words."""
+    remind_at: float = field(default_factory=lambda: time.monotonic() + REMIND_SOON_SECONDS)
+    """Not while the supervisor starts, nor right after a reload that failed."""
     waited_for: ReloadNetworkd | None = None
     seen: dict[str, str] = field(default_factory=dict)
     role: Role = ALONE
@@ -121,7 +127,32 @@ class Keeper:
         if self.desired is None:
             return None
         async with self.lock:
-            return self._repair(self.desired, moved or {})
+            again, owed = self._repair(self.desired, moved or {}), await self._remind()
+            return owed if again is None else again if owed is None else min(again, owed)
+
+    async def _remind(self) -> float | None:
+        """Has daemons read what they did not when it was written: their reload failed, or the supervisor was killed
+        before it. Returns the seconds after which to try again.
+
+        Beside the plan, which is about what the box is: a daemon that hangs must not make a good change fail, nor have
+        everything built anew. Nor may it have the supervisor stand still.
+        """
+        unread, self.unread = self.machine.unread(), ()
+        if unread and time.monotonic() >= self.remind_at:
+            self.remind_at = time.monotonic() + REMIND_SECONDS
+            for daemon in sorted(unread):
+                try:
+                    await asyncio.to_thread(self.machine.tell, daemon)
+                    log.warning("%s had not read what was written for it, and was told again", daemon)
+                except (Refused, OSError) as error:
+                    log.error("%s", error)
+            unread = self.machine.unread()
+        if not unread:
+            return None
+        self.unread = tuple(
+            f"{daemon} has not read what was written for it; it is told again" for daemon in sorted(unread)
+        )
+        return max(self.remind_at - time.monotonic(), 0.0)
 
     def _repair(self, desired: Desired, moved: dict[str, str]) -> float | None:
         start = time.monotonic()
@@ -149,6 +180,7 @@ class Keeper:
             except (Refused, OSError) as error:
                 failures.append(str(error))
                 broken.add(device)
+                self.remind_at = max(self.remind_at, time.monotonic() + REMIND_SOON_SECONDS)
         # networkd sets addresses in its own time: having asked, wait for its events, and ask again after a while.
         waiting = self.waited_for is not None and any(each.step == self.waited_for for each in todo.planned)
         self.waited_for = waited_for

@@ -80,8 +80,6 @@ class PairDriver:
         self.timer: asyncio.TimerHandle | None = None
         self.clock = clock.read()
         self.pulse = Pulse()
-        self.due = float("inf")
-        """When the timer should have rung."""
         self.handling = False
         self.unheld = asyncio.Event()
         """No takeover holds packets back."""
@@ -110,6 +108,8 @@ class PairDriver:
             vrrp_fifo.watch_process(running, self._keepalived_died)
         systemd.start(systemd.CONNTRACKD_UNIT)
         self.configured(desired, generation)
+        # How long all that took is nobody's standing still.
+        self.pulse.missed()
         self.started = True
         self.shell.new_engines()
         self.clock = clock.read()
@@ -296,9 +296,9 @@ class PairDriver:
         meanwhile is in its way."""
         await self.unheld.wait()
 
-    def handover(self) -> str:
-        """Returns what stands against it; "" where the other box was asked."""
-        self.handle(e.HandoverAsked(time.monotonic()))
+    def handover(self, forgive: bool = False) -> str:
+        """`forgive` as in HandoverAsked. Returns what stands against it; "" where the other box was asked."""
+        self.handle(e.HandoverAsked(time.monotonic(), forgive))
         return self.takeover.box.notes.get("handover", "")
 
     def handle(self, event: e.Event) -> None:
@@ -309,12 +309,11 @@ class PairDriver:
             self.queue.append(event)
             return
         now = time.monotonic()
-        stall = self.takeover.box.timers.stall
-        if now - self.due >= stall and self.pulse.missed() >= stall:
+        if self.started and (stood := self.pulse.missed()) >= self.takeover.box.timers.stall:
             # Nothing ran for so long: what waited in the sockets meanwhile is old. A supervisor that was busy with its
             # own work is another thing: keepalived went on, so nobody took over, and to ask would be more work.
-            log.warning("this box stood still for %.2f s", now - self.due)
-            self.queue.append(e.Stalled(now - self.due, now))
+            log.warning("this box stood still for %.2f s", stood)
+            self.queue.append(e.Stalled(stood, now))
         self.queue.append(event)
         self.handling = True
         try:
@@ -335,9 +334,7 @@ class PairDriver:
         if self.timer:
             self.timer.cancel()
         deadline = self.takeover.next_deadline
-        now = time.monotonic()
-        delay = 1.0 if deadline is None else max(0.0, deadline - now)
-        self.due = now + delay
+        delay = 1.0 if deadline is None else max(0.0, deadline - time.monotonic())
         self.timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _role(self) -> None:

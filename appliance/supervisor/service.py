@@ -382,7 +382,7 @@ class Supervisor:
                 case "history":
                     return self._history(request)
                 case "handover":
-                    return self._handover()
+                    return self._handover(bool(request.get("forgive")))
                 case "update":
                     return await self._update(request)
                 case "bundle":
@@ -408,7 +408,7 @@ class Supervisor:
         desired = self.keeper.desired
         observed = self.keeper.observe()
         todo = plan(desired, observed, desired, role=self.keeper.role) if desired else None
-        notes = [*self.keeper.failures, *self.refused, *self.trials.notes]
+        notes = [*self.keeper.failures, *self.keeper.unread, *self.refused, *self.trials.notes]
         if not self.loaded.is_set():
             notes.append("the supervisor is starting")
         others = (self.step.note if self.step else "", self.bundles.note, self.fetching.note)
@@ -514,6 +514,7 @@ class Supervisor:
         except ApplyFailed:
             if self.keeper.desired:
                 self.endpoints.follow(self.keeper.desired)
+            self.wake.set()
             raise
         self.refused = ()
         self.taken.set()
@@ -601,10 +602,10 @@ class Supervisor:
             await self._take(self._paired(desired))
         return {}
 
-    def _handover(self) -> dict[str, Any]:
+    def _handover(self, forgive: bool) -> dict[str, Any]:
         if self.pair is None:
             return {"error": "this box stands alone: there is nobody to hand the role to"}
-        trouble = self.pair.handover()
+        trouble = self.pair.handover(forgive)
         return {"trouble": trouble, "pair": self.pair.report()}
 
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from appliance.adapters.errors import Refused
 from appliance.core.desired import compile_box
 from appliance.core.state import Observed, ObservedLink
 from appliance.core.steps import Step
@@ -29,6 +30,8 @@ class Machine:
     """Takes every step but the last, and says what it heard in which order."""
 
     heard: list[str] = field(default_factory=list)
+    owed: set[str] = field(default_factory=set)
+    deaf: set[str] = field(default_factory=set)
 
     def observe(self, *_: Any) -> Observed:
         links = {name: ObservedLink(name, "", True, True, 1500) for name in ("enp1s0", "enp2s0")}
@@ -38,6 +41,15 @@ class Machine:
 
     def run(self, step: Step) -> None:
         self.heard.append("step")
+
+    def unread(self) -> frozenset[str]:
+        return frozenset(self.owed)
+
+    def tell(self, daemon: str) -> None:
+        if daemon in self.deaf:
+            raise Refused(f"{daemon} does not answer")
+        self.heard.append(daemon)
+        self.owed.remove(daemon)
 
 
 def test_systemd_hears_before_each_step_forward_and_back(monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -52,3 +64,22 @@ def test_systemd_hears_before_each_step_forward_and_back(monkeypatch) -> None:  
     assert machine.heard.count("step") > 4
     assert machine.heard[::2] == ["alive"] * (len(machine.heard) // 2)
     assert machine.heard[1::2] == ["step"] * (len(machine.heard) // 2)
+
+
+def test_a_daemon_that_did_not_read_its_files_is_told_again() -> None:
+    """One that hangs is asked now and then, and neither keeps the other from being told nor makes a change fail."""
+    machine = Machine(owed={"keepalived", "networkd"}, deaf={"networkd"})
+    keeper = Keeper(machine, dict, bool, float, desired=DESIRED)  # type: ignore[arg-type]
+    again = asyncio.run(keeper.repair())
+    assert machine.owed == {"keepalived", "networkd"} and again is not None and 0.0 < again <= 5.0
+    keeper.remind_at = 0.0
+    again = asyncio.run(keeper.repair())
+    assert machine.owed == {"networkd"} and machine.heard.count("keepalived") == 1
+    assert again is not None and 5.0 < again <= 60.0
+    assert keeper.unread == ("networkd has not read what was written for it; it is told again",)
+    machine.deaf.clear()
+    asyncio.run(keeper.repair())
+    assert machine.owed == {"networkd"}
+    keeper.remind_at = 0.0
+    assert asyncio.run(keeper.repair()) is None
+    assert not machine.owed and not keeper.unread

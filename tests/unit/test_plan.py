@@ -9,9 +9,6 @@ from appliance.core.state import (
     ALIAS,
     LOGIN_KEYS_FILE,
     MONITORING_FILE,
-    NETWORKD,
-    PAIR,
-    RESOLVED,
     DefaultRoute,
     Desired,
     DesiredLink,
@@ -39,8 +36,6 @@ from appliance.core.steps import (
     ForgetConnections,
     LoadRuleset,
     ReloadNetworkd,
-    ReloadPair,
-    ReloadResolved,
     SetDevice,
     SetLink,
     SetMonitoring,
@@ -437,10 +432,3 @@ def test_ssh_runs_while_somebody_may_log_in_and_a_key_that_leaves_ends_its_sessi
     assert steps(KEYS, WITHOUT_BEN) == [WriteFile(LOGIN_KEYS_FILE, KEYS), SetSsh(True)]
     assert steps(WITHOUT_BEN, KEYS) == [WriteFile(LOGIN_KEYS_FILE, WITHOUT_BEN), SetSsh(True, end_sessions=True)]
     assert steps(None, KEYS) == [WriteFile(LOGIN_KEYS_FILE, None), SetSsh(False, end_sessions=True)]
-
-
-def test_who_did_not_read_what_was_written_is_told_again() -> None:
-    """The supervisor was killed, or the reload failed, between a file and its reader; the files are right."""
-    observed = replace(RUNNING, files=DESIRED.files, unread=frozenset({NETWORKD, RESOLVED, PAIR}))
-    again = plan(DESIRED, observed, DESIRED).steps[:3]
-    assert again == (ReloadNetworkd(), ReloadResolved(), ReloadPair())

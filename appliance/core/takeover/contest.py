@@ -36,6 +36,8 @@ def heard(box: Box, hello: Hello) -> None:
         if box.table.version >= hello.version:
             box.synced_epoch = hello.epoch
     leases.heard(box, hello)
+    if hello.role == ACTIVE:
+        box.uplinks.serves([living.name for living in hello.uplinks], box.now)
     _contest(box, hello)
     _connections(box, returned)
     if box.suspect_until is not None and _answers(box, hello):

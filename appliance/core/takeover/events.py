@@ -209,7 +209,10 @@ class ConfigurationChanged:
 
 @dataclass(frozen=True, slots=True)
 class HandoverAsked:
+    """`forgive`: a person asks; what this box gave away for a dead line it may have again."""
+
     now: float
+    forgive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,8 +174,8 @@ class Machine:
                 box.uplinks.read({**answers, **leases.sessions_up(box, sessions)}, learned, sessions)
             case e.ConfigurationChanged():
                 self._configured(event)
-            case e.HandoverAsked():
-                self._handover()
+            case e.HandoverAsked(forgive=forgive):
+                self._handover(forgive)
             case e.Clock(wall=wall, trusted=trusted, now=now, stuck=stuck):
                 box.floor.clock(wall, trusted, now)
                 box.floor.stuck = stuck
@@ -242,9 +242,9 @@ class Machine:
         if endpoints := box.table.endpoints(box.peers):
             box.do(SetEndpoints(endpoints))
 
-    def _handover(self) -> None:
+    def _handover(self, forgive: bool) -> None:
         box, partner = self.box, self.box.partner.hello
-        if box.muted and box.uplinks.forgive():
+        if box.muted and forgive and box.uplinks.forgive(box.now):
             forgotten = "that its own line was dead is forgotten, and it may take the role"
             box.note("handover", f"this box is not master: there is nothing to hand over; {forgotten}")
         elif box.muted:

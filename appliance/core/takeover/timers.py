@@ -120,6 +120,14 @@ class Timers:
     uplink_misses_session: int = 30
     """The same for a PPPoE session that had been up, here or at the other box: it is dialled again meanwhile, since
     providers end sessions every day, and forget one whose box is dead after some 20 s."""
+    uplink_misses_trust: int = 180
+    uplink_turns: int = 5
+    """The same for a session that the other box gave away, so that nobody knows whether it can be had here; doubled at
+    each turn, so often at most: 96 minutes."""
+    uplink_lasts: float = 600.0
+    """A session that has been up for so long is no longer one that was given away."""
+    uplink_unserved: float = 300.0
+    """What was given away and the new master did not get within this, the other box may try again."""
     uplink_calm: float = 5.0
     """A dead one counts again after answering for so long."""
     uplink_doubt: float = 0.5

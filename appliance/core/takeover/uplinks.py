@@ -8,7 +8,8 @@ The gateway of a lease only the master can ask: the other box has a cable, and n
 away on trust, once: who lost the role while its own was dead does not want it back for an hour, as long as the other
 box can do it justice. A gateway that never answered here is not missed, unless the other box had its answers when the
 role came; then it has longer, since a line that moved may take its time. A PPPoE session is such an uplink, too: that
-it is up is its answer.
+it is up is its answer. Where the other box does not get the session either, the role goes back, and forth, at ever
+longer intervals: the line that comes back first must not wait for somebody to say so.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ class Uplinks:
         """Those of the uplinks that are dialled (PPPoE)."""
         self.lived: frozenset[str] = frozenset()
         """The uplinks that led somewhere at the other box when the role came here."""
+        self.known_up: set[str] = set()
+        """The sessions that were up, here or at the other box: of a line that has never worked nothing is expected."""
+        self.turns: dict[str, int] = {}
+        """How often a session was given away since it was up here."""
+        self.served: dict[str, float] = {}
+        """When the other box last had what this one gave away."""
         self.tried: dict[str, float] = {}
         """Learned ones that were dead here when the role went, and until when that counts."""
 
@@ -62,26 +69,44 @@ class Uplinks:
         timers, at = self.timers, self.asked[1]
         self.reads += 1
         self.sessions = frozenset(sessions)
+        self.tried = {name: until for name, until in self.tried.items() if name in learned}
         self.seen = {name: self.seen.get(name) or Seen(learned=name in learned) for name in answers}
         for name, answered in answers.items():
             seen = self.seen[name]
             if answered:
-                if seen.silent_since is not None:
+                if seen.silent_since is not None or seen.answered_at == NEVER:
                     seen.back_since = at
                 seen.twice_at = seen.answered_at if seen.silent_since is None else NEVER
                 seen.answered_at, seen.silent_since, seen.missed = at, None, 0
                 seen.dead = seen.dead and at < seen.back_since + timers.uplink_calm
+                if name in self.sessions:
+                    self.known_up.add(name)
+                    if at >= seen.back_since + timers.uplink_lasts:
+                        self.turns.pop(name, None)
                 continue
-            new = seen.learned and seen.answered_at == NEVER
-            if new and name not in self.lived:
+            patience = self._patience(name, seen)
+            if patience is None:
                 continue
             seen.twice_at = NEVER
             seen.silent_since = at if seen.silent_since is None else seen.silent_since
             seen.missed += 1
-            patience = timers.uplink_misses_new if new else timers.uplink_misses
-            if name in self.sessions:
-                patience = timers.uplink_misses_session
             seen.dead = seen.dead or seen.missed >= patience
+
+    def _patience(self, name: str, seen: Seen) -> int | None:
+        """After how many questions an uplink is dead; None where its silence means nothing."""
+        timers, lived = self.timers, name in self.lived
+        new, turns = seen.learned and seen.answered_at == NEVER, self.turns.get(name, 0)
+        if name not in self.sessions:
+            return timers.uplink_misses if not new else timers.uplink_misses_new if lived else None
+        if not turns and (lived or not new):
+            return timers.uplink_misses_session
+        # To and fro is for offices that have nothing else.
+        online = any(each.answered_at != NEVER and not each.dead for each in self.seen.values() if each is not seen)
+        return (
+            None
+            if online or name not in self.known_up
+            else timers.uplink_misses_trust << min(turns, timers.uplink_turns)
+        )
 
     def unknown(self) -> tuple[str, ...]:
         """Those that have neither answered here nor been found dead, for lack of time. A lease's cannot be asked."""
@@ -108,7 +133,10 @@ class Uplinks:
     def role_lost(self, now: float) -> None:
         """From here on the other box has the leases."""
         until = now + self.timers.uplink_tried
-        self.tried |= {name: until for name, seen in self.seen.items() if seen.dead and seen.learned}
+        given = [name for name, seen in self.seen.items() if seen.dead and seen.learned]
+        self.tried |= dict.fromkeys(given, until)
+        self.served |= dict.fromkeys(given, now)
+        self.turns |= {name: self.turns.get(name, 0) + 1 for name in given}
         self.seen = {name: seen for name, seen in self.seen.items() if not seen.learned}
 
     def role_taken(self, other: Mapping[str, float]) -> None:
@@ -116,14 +144,20 @@ class Uplinks:
         self.tried = {}
         self.lived = frozenset(other)
 
-    def forgive(self) -> bool:
+    def forgive(self, now: float) -> bool:
         """Those may be tried again, somebody says. Returns whether there were any."""
-        forgiven, self.tried = bool(self.tried), {}
+        forgiven, self.tried = bool(self.was_dead(now)), {}
         return forgiven
 
+    def serves(self, living: Collection[str], now: float) -> None:
+        """The other box, as master, has these."""
+        self.known_up |= self.sessions.intersection(living)
+        self.served |= dict.fromkeys(living, now)
+
     def was_dead(self, now: float) -> tuple[str, ...]:
-        """Those that this box gave away, not long ago."""
-        return tuple(name for name, until in self.tried.items() if now < until)
+        """Those that this box gave away, not long ago; but not a session that the other box does not get either."""
+        vain = [name for name in self.sessions if now > self.served.get(name, now) + self.timers.uplink_unserved]
+        return tuple(name for name, until in self.tried.items() if now < until and name not in vain)
 
     def living(self, now: float) -> tuple[Living, ...]:
         """For the partner."""
@@ -134,11 +168,13 @@ class Uplinks:
         )
 
     def outdone(self, other: Mapping[str, float]) -> tuple[str, ...]:
-        """The dead uplinks that the other box has alive, none if it lacks one that lives here.
+        """The dead uplinks that the other box has alive, none if it lacks one that lives here; or may lack it: of the
+        gateway of a lease, or of a session, it does not know.
 
         `other`: when its gateways were asked the first of two questions that they answered, by this box's clock.
         """
-        if any(not seen.dead and not seen.learned and name not in other for name, seen in self.seen.items()):
+        lives = {name: seen for name, seen in self.seen.items() if not seen.dead}
+        if any(seen.answered_at != NEVER if seen.learned else name not in other for name, seen in lives.items()):
             return ()
         return tuple(
             name
