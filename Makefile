@@ -22,7 +22,7 @@ ALONE := harness hitless kill pair_connections pair_lease pair_pppoe pair_takeov
 ALONE := $(ALONE:%=tests/labs/test_%.py)
 # Of the image's tests (test-image) what an hour of CI has time for; the longest first.
 FLASHED := tests/images/test_update.py tests/images/test_first_boot.py tests/images/test_arm64.py tests/images/test_wizard_console.py
-# Most of a lab's time is waiting. What the labs leave of the processors is enough for the other image, and no more.
+# What those leave of the processors is enough for the images, and no more.
 IDLE := env --default-signal=INT,QUIT chrt --idle 0 nice -n 19
 
 .PHONY: help
@@ -56,8 +56,8 @@ test: ## everything: check, all labs with booted boxes, and both images: first b
 	    ARCH=$$arch image/build image & wait $$! || exit 1; done' 2>build/images.log & \
 	trap 'kill $$! 2>/dev/null' INT TERM; failed=; \
 	$(WORLD) $(PYTEST_TWO) --durations=40 $(ALONE:%=--ignore=%) $(EMULATED:%=--ignore=%) tests/labs || failed=labs; \
-	$(WORLD) $(PYTEST) --durations=40 $(ALONE) || failed=labs; \
-	wait $$! || { cat build/images.log; failed="$$failed images"; }; [ -z "$$failed" ]
+	wait $$! || { cat build/images.log; failed="$$failed images"; }; \
+	$(WORLD) $(PYTEST) --durations=40 $(ALONE) || failed="$$failed alone"; [ -z "$$failed" ]
 	@$(WORLD) $(PYTEST_TWO) -rP --durations=0 $(FLASHED) $(EMULATED)
 
 .PHONY: test-lab
