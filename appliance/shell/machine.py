@@ -183,8 +183,10 @@ class Machine:
             case steps.ReloadResolved():
                 self.tell(RESOLVED)
             case steps.ReloadPair():
-                self.tell(KEEPALIVED)
-                self.tell(CONNTRACKD)
+                # A conntrackd that is started anew has forgotten what the other box told it.
+                for daemon in (KEEPALIVED, CONNTRACKD):
+                    if daemon in self.files.unread():
+                        self.tell(daemon)
             case steps.AddLeaseLink(device, parent, mac, alias):
                 self.netlink.add_macvlan(device, parent, mac, alias)
             case steps.AddLentDefault(device, gateway, source, metric):

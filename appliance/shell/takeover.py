@@ -50,12 +50,21 @@ from appliance.shell.proof import send
 log = logging.getLogger("appliance.takeover")
 
 HOLD = "table inet appliance_hold"
-_HOLD_TEXT = f"""{HOLD} {{
+HOLD_TEXT = f"""{HOLD}
+delete {HOLD}
+{HOLD} {{
+    set held {{
+        typeof meta nfproto
+        flags timeout
+        elements = {{ ipv4 timeout 600ms, ipv6 timeout 600ms }}
+    }}
     chain forward {{
-        type filter hook forward priority -350; policy drop;
+        type filter hook forward priority -350; policy accept;
+        meta nfproto @held drop
     }}
 }}
 """
+"""Ends by itself, a moment after Timers.hold: a supervisor that dies within it must not leave the office cut off."""
 
 
 def _seen(peer: DesiredPeer, used: Mapping[str, float]) -> ObservedPeer:
@@ -314,7 +323,7 @@ class TakeoverShell:
         return self._background("conntrackd", "-C", CONNTRACKD_FILE, *options)
 
     def hold_forward(self, on: bool) -> None:
-        self.machine.nft.run(_HOLD_TEXT if on else f"{HOLD}\ndelete {HOLD}")
+        self.machine.nft.run(HOLD_TEXT if on else f"{HOLD}\ndelete {HOLD}")
 
     def ask_routers(self) -> None:
         """One ordinary question per router, in the background: the asking is what counts, not the answer."""

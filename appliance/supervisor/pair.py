@@ -125,6 +125,7 @@ class PairDriver:
                 epoch=int(self.state.get("epoch", 0)),
                 held=int(self.state.get("held", 0)),
                 settled=bool(self.state.get("settled", True)),
+                given_away=bool(self.state.get("given_away", False)),
                 remembered=self.remembered,
             )
         )
@@ -345,6 +346,8 @@ class PairDriver:
         calling = bool(report.takeover and not report.takeover.done and not report.muted)
         if calling == self.state.get("settled", True):
             self._store(settled=not calling)
+        if self.takeover.box.given_away != self.state.get("given_away", False):
+            self._store(given_away=self.takeover.box.given_away)
         role = Role(report.muted, calling)
         if role != self.keeper.role:
             self.keeper.role = role

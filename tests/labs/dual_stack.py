@@ -3,7 +3,7 @@
     laptop, branch ══ tunnel ══ box ── host      10.20.0.0/24 and fd20::/64
     host ── box ── internet ── home              masqueraded for IPv4, routed for IPv6
 
-The tunnel's own packets stay IPv4.
+The branch's tunnel is carried by IPv6, to the virtual address; those of laptop and phone, behind a NAT, by IPv4.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from tests.labs.pair import YAML, Duo
 
 HOST6, LAPTOP6, BRANCH6 = "2001:db8:10::20", "fd20::10", "fd20::2"
 INTERNET6, HOME6 = "2001:db8:1::1", "2001:db8:2::2"
+VIRTUAL6 = "2001:db8:1::10"
 
 YAML6 = (
     YAML.replace("address: 203.0.113.2/24, gateway: 203.0.113.1", 'address: [203.0.113.2/24, "2001:db8:1::2/64"], WAY')
@@ -40,8 +41,9 @@ class DualStack(Duo):
         super().wire()
         self.internet.sh(
             f"ip address add {INTERNET6}/64 dev zurich nodad; ip route add 2001:db8:10::/64 via 2001:db8:1::10;"
-            "ip address add 2001:db8:2::1/64 dev home nodad"
+            "ip address add 2001:db8:2::1/64 dev home nodad; ip address add 2001:db8:3::1/64 dev branch nodad"
         )
+        self.branch.sh("ip address add 2001:db8:3::2/64 dev eth0 nodad; ip route add default via 2001:db8:3::1")
         self.home.sh(f"ip address add {HOME6}/64 dev wan nodad; ip route add default via 2001:db8:2::1")
         self.host.sh(f"ip address add {HOST6}/64 dev eth0 nodad; ip route add default via 2001:db8:10::1")
 
@@ -54,3 +56,4 @@ class DualStack(Duo):
                 f"ip address add {address}/128 dev wg0 nodad;"
                 "ip route add fd20::/64 dev wg0; ip route add 2001:db8:10::/64 dev wg0"
             )
+        self.branch.sh(f"wg set wg0 peer {self.keys['office'].public} endpoint [{VIRTUAL6}]:51820")

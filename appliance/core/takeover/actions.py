@@ -82,9 +82,10 @@ class AddTunnelRoutes:
 
 @dataclass(frozen=True, slots=True)
 class AskRouter:
-    """One ordinary ARP request or neighbour solicitation for each uplink's router, from the virtual address.
+    """One ordinary ARP request for each uplink's router, from the virtual address.
 
-    Some routers ignore gratuitous ARP, but learn from a question.
+    Some routers ignore gratuitous ARP, but learn from a question. IPv6 has nothing of the kind to make up for: a router
+    takes an unsolicited advertisement for an address that it knows (RFC 4861, section 7.2.5).
     """
 
 

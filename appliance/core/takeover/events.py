@@ -42,9 +42,9 @@ class Started:
     """The supervisor runs. `floor` is the time floor on disk; `trusted`: the clock is synchronised.
 
     A supervisor that was killed finds the box at work: `keepalived` runs and is `vrrp`, the tunnels are `unmuted`,
-    `epoch` and `held` of its last hello are known, and whether the last takeover was `settled` (Phases.done); what
-    cannot be seen is kept in /run. At boot these are as they stand here, and `remembered` says where each peer was
-    before it.
+    `epoch` and `held` of its last hello are known, whether the last takeover was `settled` (Phases.done), and whether
+    the role was `given_away` on request; what cannot be seen is kept in /run. At boot these are as they stand here, and
+    `remembered` says where each peer was before it.
     """
 
     now: float
@@ -57,6 +57,7 @@ class Started:
     epoch: int = 0
     held: int = 0
     settled: bool = True
+    given_away: bool = False
     remembered: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -27,6 +27,7 @@ def started(box: Box, event: Started) -> None:
     # What the file or the supervisor before this one may have set.
     box.raised = set(box.peers)
     box.boot_until = box.now + box.timers.boot
+    box.given_away = event.given_away
     if event.keepalived:
         box.alive_at, box.vrrp = box.now, event.vrrp
         box.epoch, box.held = event.epoch, event.held

@@ -15,6 +15,7 @@ from appliance.core.takeover import Timers
 from appliance.core.takeover import actions as a
 from appliance.core.takeover import events as e
 from appliance.core.takeover.hello import Entry, Hello
+from appliance.core.takeover.readiness import GIVEN_AWAY
 
 # -- boot ---------------------------------------------------------------------------------------------------------
 
@@ -117,6 +118,15 @@ def test_a_partners_clock_is_better_than_the_floor_on_disk() -> None:
     bench.start(wall=1000.0, trusted=False, floor=WALL + 700)
     done = bench.hear("backup", 2, clock=WALL)
     assert only(a.StepClock, done)[0].wall == pytest.approx(WALL, abs=0.2)
+
+
+def test_a_role_that_was_given_away_stays_so_when_the_supervisor_is_started_again() -> None:
+    """Whoever works on the box would have it take the role back amid that."""
+    for given_away in (False, True):
+        bench = Bench(preferred=True)
+        bench.start(keepalived=True, vrrp="BACKUP", given_away=given_away)
+        bench.hear("master", 1)
+        assert (GIVEN_AWAY in bench.machine.report().not_ready) is given_away
 
 
 def test_a_standby_whose_clock_stays_behind_sets_it_now_and_then() -> None:
