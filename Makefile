@@ -54,7 +54,7 @@ test: ## everything: check, all labs with booted boxes, and both images: first b
 	@$(WORLD) bash -euc '$(LINT); $(PYTEST_TWO) tests/unit'
 	@$(IDLE) bash -c 'trap "kill \$$!" TERM; for arch in "$$(dpkg --print-architecture)" arm64; do \
 	    ARCH=$$arch image/build image & wait $$! || exit 1; done' 2>build/images.log & \
-	trap 'kill $$! 2>/dev/null' INT TERM; failed=; \
+	trap 'kill $$! 2>/dev/null || :; exit 130' INT TERM; failed=; \
 	$(WORLD) $(PYTEST_TWO) --durations=40 $(ALONE:%=--ignore=%) $(EMULATED:%=--ignore=%) tests/labs || failed=labs; \
 	wait $$! || { cat build/images.log; failed="$$failed images"; }; \
 	$(WORLD) $(PYTEST) --durations=40 $(ALONE) || failed="$$failed alone"; [ -z "$$failed" ]

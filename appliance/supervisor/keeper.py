@@ -139,13 +139,13 @@ class Keeper:
         """
         unread, self.unread = self.machine.unread(), ()
         if unread and time.monotonic() >= self.remind_at:
-            self.remind_at = time.monotonic() + REMIND_SECONDS
             for daemon in sorted(unread):
                 try:
                     await asyncio.to_thread(self.machine.tell, daemon)
                     log.warning("%s had not read what was written for it, and was told again", daemon)
                 except (Refused, OSError) as error:
                     log.error("%s", error)
+            self.remind_at = time.monotonic() + REMIND_SECONDS
             unread = self.machine.unread()
         if not unread:
             return None
@@ -180,7 +180,8 @@ class Keeper:
             except (Refused, OSError) as error:
                 failures.append(str(error))
                 broken.add(device)
-                self.remind_at = max(self.remind_at, time.monotonic() + REMIND_SOON_SECONDS)
+                if str(error) not in self.failures:
+                    self.remind_at = max(self.remind_at, time.monotonic() + REMIND_SOON_SECONDS)
         # networkd sets addresses in its own time: having asked, wait for its events, and ask again after a while.
         waiting = self.waited_for is not None and any(each.step == self.waited_for for each in todo.planned)
         self.waited_for = waited_for

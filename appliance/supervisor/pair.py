@@ -142,6 +142,7 @@ class PairDriver:
         self.unheld.set()
         self.keeper.seen_by = lambda observed: None
         self.pulse.close()
+        self._store(given_away=False)
         self.fifo.close()
         self.strangers.close()
         self.running.close()

@@ -534,6 +534,8 @@ class Supervisor:
         role = None if joins and self.pair else Role(muted=True) if joins else ALONE
         trouble = await self.keeper.restore(desired, role)
         await self._follow(desired)
+        # A daemon may have yet to read its files, which nothing else tells of.
+        self.wake.set()
         return trouble
 
     async def _follow(self, desired: Desired | None) -> None:

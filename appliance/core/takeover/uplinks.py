@@ -85,10 +85,10 @@ class Uplinks:
                         self.turns.pop(name, None)
                 continue
             patience = self._patience(name, seen)
-            if patience is None:
-                continue
             seen.twice_at = NEVER
             seen.silent_since = at if seen.silent_since is None else seen.silent_since
+            if patience is None:
+                continue
             seen.missed += 1
             seen.dead = seen.dead or seen.missed >= patience
 
@@ -101,7 +101,8 @@ class Uplinks:
         if not turns and (lived or not new):
             return timers.uplink_misses_session
         # To and fro is for offices that have nothing else.
-        online = any(each.answered_at != NEVER and not each.dead for each in self.seen.values() if each is not seen)
+        others = [each for each in self.seen.values() if each is not seen and not each.dead]
+        online = any(each.answered_at != NEVER and each.silent_since is None for each in others)
         return (
             None
             if online or name not in self.known_up
