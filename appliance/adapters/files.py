@@ -89,8 +89,9 @@ class RuntimeFiles:
     def write_for(self, reader: str, path: str, content: str | None) -> None:
         """As `write`; that the daemon `reader` has yet to read it is known from before the first byte on, so that
         neither a supervisor that is killed then nor a reload that fails leaves it with the old file for good."""
-        self._mark(reader).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._mark(reader).touch()
+        mark = self._mark(reader)
+        mark.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        mark.touch()
         self.write(path, content)
 
     def _mark(self, reader: str) -> Path:

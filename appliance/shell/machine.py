@@ -153,15 +153,14 @@ class Machine:
 
     def tell(self, daemon: str, devices: tuple[str, ...] = ()) -> None:
         """Has one of READERS read its files again, where it runs; networkd sets up `devices` anew. Raises Refused."""
-        match daemon:
-            case "networkd":
-                systemd.reload_networkd(devices)
-            case "resolved":
-                systemd.reload_resolved()
-            case "keepalived":
-                systemd.reload_if_running(systemd.VRRP_UNIT)
-            case "conntrackd":
-                systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
+        if daemon == NETWORKD:
+            systemd.reload_networkd(devices)
+        elif daemon == RESOLVED:
+            systemd.reload_resolved()
+        elif daemon == KEEPALIVED:
+            systemd.reload_if_running(systemd.VRRP_UNIT)
+        elif daemon == CONNTRACKD:
+            systemd.restart_if_running(systemd.CONNTRACKD_UNIT)
         self.files.was_read(daemon)
 
     def run(self, step: Step) -> None:
@@ -184,8 +183,9 @@ class Machine:
                 self.tell(RESOLVED)
             case steps.ReloadPair():
                 # A conntrackd that is started anew has forgotten what the other box told it.
+                unread = self.files.unread()
                 for daemon in (KEEPALIVED, CONNTRACKD):
-                    if daemon in self.files.unread():
+                    if daemon in unread:
                         self.tell(daemon)
             case steps.AddLeaseLink(device, parent, mac, alias):
                 self.netlink.add_macvlan(device, parent, mac, alias)

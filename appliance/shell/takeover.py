@@ -50,9 +50,8 @@ from appliance.shell.proof import send
 log = logging.getLogger("appliance.takeover")
 
 HOLD = "table inet appliance_hold"
-HOLD_TEXT = f"""{HOLD}
-delete {HOLD}
-{HOLD} {{
+_RELEASE_TEXT = f"{HOLD}\ndelete {HOLD}\n"
+HOLD_TEXT = f"""{_RELEASE_TEXT}{HOLD} {{
     set held {{
         typeof meta nfproto
         flags timeout
@@ -323,7 +322,7 @@ class TakeoverShell:
         return self._background("conntrackd", "-C", CONNTRACKD_FILE, *options)
 
     def hold_forward(self, on: bool) -> None:
-        self.machine.nft.run(HOLD_TEXT if on else f"{HOLD}\ndelete {HOLD}")
+        self.machine.nft.run(HOLD_TEXT if on else _RELEASE_TEXT)
 
     def ask_routers(self) -> None:
         """One ordinary question per router, in the background: the asking is what counts, not the answer."""
@@ -345,10 +344,9 @@ class TakeoverShell:
         for name, asked in self.asked.items():
             answers = {each.gateway for each in asked if self._answers(each)}
             # A master's own packets have led to an answer, too, but to another address.
-            own = [
-                each for each in asked if each.looked_for and self.machine.netlink.way_to(each.gateway) != each.device
-            ]
-            self.answered |= {each.gateway for each in own if each.gateway in answers}
+            self.answered |= {
+                each.gateway for each in asked if each.looked_for and each.gateway in answers and self._away(each)
+            }
             if any(not each.looked_for or each.gateway in self.answered for each in asked):
                 found[name] = bool(answers)
         self.asked = {}
@@ -389,6 +387,10 @@ class TakeoverShell:
             if lease.gateway and not lease.session and self.machine.netlink.way_to(lease.gateway) == uplink.device:
                 found.setdefault(uplink.name, []).append(lease.gateway)
         return found
+
+    def _away(self, asked: Asked) -> bool:
+        """Whether no address of this box leads there."""
+        return self.machine.netlink.way_to(asked.gateway) != asked.device
 
     def _answers(self, asked: Asked) -> bool:
         if asked.program is not None:

@@ -100,7 +100,6 @@ class PairDriver:
         loop.add_reader(self.fifo.descriptor, self._fifo)
         self.keeper.seen_by = self._seen
         await self.socket.open()
-        self.pulse.start()
         running = systemd.main_pid(systemd.VRRP_UNIT)
         master = bool(running) and self.shell.has_role()
         stored = str(self.state.get("vrrp", "")) if running else ""
@@ -109,7 +108,7 @@ class PairDriver:
         systemd.start(systemd.CONNTRACKD_UNIT)
         self.configured(desired, generation)
         # How long all that took is nobody's standing still.
-        self.pulse.missed()
+        self.pulse.start()
         self.started = True
         self.shell.new_engines()
         self.clock = clock.read()

@@ -40,7 +40,7 @@ class DualStack(Duo):
         self.yaml = YAML6 if self.yaml is YAML else self.yaml
         super().wire()
         self.internet.sh(
-            f"ip address add {INTERNET6}/64 dev zurich nodad; ip route add 2001:db8:10::/64 via 2001:db8:1::10;"
+            f"ip address add {INTERNET6}/64 dev zurich nodad; ip route add 2001:db8:10::/64 via {VIRTUAL6};"
             "ip address add 2001:db8:2::1/64 dev home nodad; ip address add 2001:db8:3::1/64 dev branch nodad"
         )
         self.branch.sh("ip address add 2001:db8:3::2/64 dev eth0 nodad; ip route add default via 2001:db8:3::1")

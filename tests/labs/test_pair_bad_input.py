@@ -47,7 +47,7 @@ while True:
 """
 
 FORGED = """\
-import socket, struct, sys, time
+import socket, struct, time
 boxes = [socket.inet_aton(each) for each in ("192.168.10.2", "192.168.10.3")]
 advert = bytearray.fromhex("{advert}")
 advert[2:3], advert[6:8] = b"\\xfe", bytes(2)  # the highest priority that a router without the addresses may have

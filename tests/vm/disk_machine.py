@@ -202,6 +202,14 @@ def together(one: Emulated, other: Emulated) -> None:
         line.company = company
 
 
+def _flashed(image: Path, disk: Path, gigabytes: int) -> Path:
+    """A disk of that size with the image on it."""
+    subprocess.run(["cp", "--sparse=always", str(image), str(disk)], check=True)
+    with disk.open("r+b") as file:
+        file.truncate(gigabytes << 30)
+    return disk
+
+
 class RaspberryPi(Emulated):
     """A Raspberry Pi of `model` (QEMU's name of the board) and its card.
 
@@ -211,11 +219,8 @@ class RaspberryPi(Emulated):
 
     def __init__(self, folder: Path, image: Path, model: str) -> None:
         super().__init__(folder)
-        self.model, self.card = model, folder / "card"
-        subprocess.run(["cp", "--sparse=always", str(image), str(self.card)], check=True)
-        with self.card.open("r+b") as card:
-            # A power of two, as QEMU wants cards.
-            card.truncate(2 << 30)
+        # A power of two, as QEMU wants cards.
+        self.model, self.card = model, _flashed(image, folder / "card", 2)
 
     def power_on(self, program: Path, tree: Path, more: Sequence[str] = ()) -> Self:
         """Starts `program` (U-Boot, or Linux) with the device tree `tree`; `more` are further arguments of QEMU."""
@@ -253,10 +258,7 @@ class DiskMachine(Emulated):
         }
         """What systemd is given besides its own units (systemd.system-credentials(7))."""
         self.discard = "unmap" if discards else "ignore"
-        self.disk = folder / "disk"
-        subprocess.run(["cp", "--sparse=always", str(image), str(self.disk)], check=True)
-        with self.disk.open("r+b") as disk:
-            disk.truncate(gigabytes << 30)
+        self.disk = _flashed(image, folder / "disk", gigabytes)
         if board.uefi:
             shutil.copy(board.uefi[1], folder / "variables")
 

@@ -103,11 +103,9 @@ class Uplinks:
         # To and fro is for offices that have nothing else.
         others = [each for each in self.seen.values() if each is not seen and not each.dead]
         online = any(each.answered_at != NEVER and each.silent_since is None for each in others)
-        return (
-            None
-            if online or name not in self.known_up
-            else timers.uplink_misses_trust << min(turns, timers.uplink_turns)
-        )
+        if online or name not in self.known_up:
+            return None
+        return timers.uplink_misses_trust << min(turns, timers.uplink_turns)
 
     def unknown(self) -> tuple[str, ...]:
         """Those that have neither answered here nor been found dead, for lack of time. A lease's cannot be asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from appliance.core.takeover.hello import Living
 
 DETECTED = (TIMERS.uplink_misses + 2) * TIMERS.uplink
 """Three questions unanswered, the last one a period old; and one more, that the other's was answered."""
+WAN = frozenset({"wan"})
 SILENT = ("the gateway of wan does not answer",)
 
 
@@ -111,10 +113,18 @@ def test_what_has_no_gateway_to_ask_counts_for_nothing() -> None:
 
 def learned(bench: Bench, seconds: int, answered: bool, **partner: Any) -> list[a.SetReady]:
     """The same of a gateway that a lease names, which the other box cannot ask."""
+    return told(bench, seconds, lambda: (e.UplinksRead({"wan": answered}, bench.now, WAN),), partner)
+
+
+def told(
+    bench: Bench, seconds: int, events: Callable[[], tuple[e.Event, ...]], partner: dict[str, Any]
+) -> list[a.SetReady]:
+    """Each second these events, and a hello of the partner."""
     done: list[a.Action] = []
     for _ in range(seconds):
         done += bench.later(TIMERS.uplink)
-        done += bench.tell(e.UplinksRead({"wan": answered}, bench.now, frozenset({"wan"})))
+        for event in events():
+            done += bench.tell(event)
         done += bench.hear(**{"role": "backup", "epoch": 1, **partner})
     return only(a.SetReady, tuple(done))
 
@@ -266,14 +276,10 @@ def test_one_modem_for_both_moves_nothing_however_it_comes_and_goes(
 
 def session(bench: Bench, seconds: int, up: bool, **partner: Any) -> list[a.SetReady]:
     """The same of an uplink that is dialled."""
-    wan, done = frozenset({"wan"}), list[a.Action]()
-    for _ in range(seconds):
-        done += bench.later(TIMERS.uplink)
-        leases = (Lease("wan", "100.64.0.10/32", "02:00:00:00:00:01", 60.0, 7),) if up else ()
-        done += bench.tell(e.LeasesRead(leases, bench.now))
-        done += bench.tell(e.UplinksRead({}, bench.now, wan, wan))
-        done += bench.hear(**{"role": "backup", "epoch": 1, **partner})
-    return only(a.SetReady, tuple(done))
+    leases = (Lease("wan", "100.64.0.10/32", "02:00:00:00:00:01", 60.0, 7),) if up else ()
+    return told(
+        bench, seconds, lambda: (e.LeasesRead(leases, bench.now), e.UplinksRead({}, bench.now, WAN, WAN)), partner
+    )
 
 
 def test_a_session_that_does_not_come_back_is_given_away() -> None:
